@@ -1,0 +1,1 @@
+"""Certification, evidence and benchmarks of TurboQuant for MLX."""

@@ -1,0 +1,47 @@
+"""What TurboQuant for MLX promises, as data: presets, families, platforms, version windows, hooks.
+
+Start at `contract.json`; `records.py` says what each part of it means, `load.py` how it is read.
+"""
+
+from tq_contract.load import load, load_bytes, loads
+from tq_contract.problems import ContractError, Problem
+from tq_contract.records import (
+    CodecSpec,
+    Contract,
+    Family,
+    Hook,
+    MseSpec,
+    Parameters,
+    Platform,
+    Preset,
+    RotationSpec,
+    State,
+    UniformSpec,
+    Windows,
+)
+from tq_contract.unknown_names import UnknownFamilyError, UnknownNameError, UnknownPresetError
+from tq_contract.window import admits
+
+__all__ = [
+    "CodecSpec",
+    "Contract",
+    "ContractError",
+    "Family",
+    "Hook",
+    "MseSpec",
+    "Parameters",
+    "Platform",
+    "Preset",
+    "Problem",
+    "RotationSpec",
+    "State",
+    "UniformSpec",
+    "UnknownFamilyError",
+    "UnknownNameError",
+    "UnknownPresetError",
+    "Windows",
+    "admits",
+    "load",
+    "load_bytes",
+    "loads",
+]

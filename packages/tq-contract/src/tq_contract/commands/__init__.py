@@ -1,0 +1,1 @@
+"""The subcommands of `tq-contract`, one in each file."""

@@ -1,0 +1,171 @@
+"""What must hold between the fields of a contract, which no single field's type can say.
+
+Each rule reads the plain document and passes over parts of another shape (`conform.py` reports
+those), so that broken rules are found in the same run as broken shapes.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from tq_contract.places import at, objects, select, texts
+from tq_contract.problems import Problem
+from tq_contract.strict_json import Json
+from tq_contract.window import OPEN_WINDOW, ends
+
+
+def broken_rules(document: Json) -> Iterator[Problem]:
+    """Yield every problem of every rule."""
+    for rule in RULES:
+        yield from rule(document)
+
+
+def preset_names_are_unique(document: Json) -> Iterator[Problem]:
+    """A preset's name or alias leads to one preset."""
+    names = [*texts(document, "presets/*/name"), *texts(document, "presets/*/aliases/*")]
+    return _repeated(names, "Give each preset and alias a name of its own.")
+
+
+def family_names_are_unique(document: Json) -> Iterator[Problem]:
+    """A family's name leads to one family."""
+    return _repeated(texts(document, "families/*/name"), "Give each family a name of its own.")
+
+
+def model_types_have_one_family(document: Json) -> Iterator[Problem]:
+    """A model type belongs to one family."""
+    return _repeated(texts(document, "families/*/model_types/*"), "Keep it in one family.")
+
+
+def coverage_is_listed_once(document: Json) -> Iterator[Problem]:
+    """A family lists each kind of coverage once."""
+    for place, coverage in select(document, "families/*/coverage"):
+        items = ((place + below, text) for below, text in texts(coverage, "*"))
+        yield from _repeated(items, "Remove one of them.")
+
+
+def hooks_are_unique(document: Json) -> Iterator[Problem]:
+    """An upstream function is hooked once and its parameters are listed once."""
+    targets = _joined(objects(document, "hooks/*"), ("module", "name"), ".")
+    yield from _repeated(targets, "Keep one entry for each function.")
+    for place, parameters in select(document, "hooks/*/parameters"):
+        items = ((place + below, text) for below, text in texts(parameters, "*"))
+        yield from _repeated(items, "Remove one of them.")
+
+
+def platforms_are_unique(document: Json) -> Iterator[Problem]:
+    """A machine kind has one role."""
+    kinds = _joined(objects(document, "platforms/*"), ("system", "machine", "backend"), "/")
+    return _repeated(kinds, "Keep one entry for each system, machine and backend.")
+
+
+def certification_is_for_apple_silicon(document: Json) -> Iterator[Problem]:
+    """Metal exists on Apple Silicon alone, and only Metal is certified."""
+    for place, platform in objects(document, "platforms/*"):
+        other_machine = platform.get("system") == "Linux" or platform.get("machine") in ("x86_64", "aarch64")
+        other_backend = platform.get("backend") in ("cpu", "cuda")
+        if platform.get("backend") == "metal" and other_machine:
+            message = "metal is named for a machine that has none"
+            yield Problem(at(place, "backend"), message, "Write cpu or cuda, or Darwin and arm64.")
+        if platform.get("role") == "certified" and (other_machine or other_backend):
+            message = "certified, but not Darwin/arm64/metal"
+            yield Problem(at(place, "role"), message, "Write tested.")
+
+
+def windows_are_not_empty(document: Json) -> Iterator[Problem]:
+    """A window's lower end lies below its upper end."""
+    for place, window in (pair for name in _WINDOWS for pair in texts(document, f"windows/{name}")):
+        if re.fullmatch(OPEN_WINDOW, window):
+            low, high = ends(window)
+            if high is not None and low >= high:
+                yield Problem(place, f"{window} admits no version", "Raise the upper end.")
+
+
+def evidence_fits_status(document: Json) -> Iterator[Problem]:
+    """An allowlisted family has evidence, and evidence says what it covers."""
+    for place, family in objects(document, "families/*"):
+        evidence, coverage = family.get("evidence"), family.get("coverage")
+        if family.get("status") == "allowlisted" and evidence == "none":
+            message = "allowlisted without evidence"
+            yield Problem(at(place, "evidence"), message, "Write research-only, or the evidence.")
+        if evidence in ("stronger", "narrower") and coverage == []:
+            message = f"evidence is {evidence} but nothing is covered"
+            yield Problem(at(place, "coverage"), message, "List what the evidence covers.")
+        if evidence == "none" and isinstance(coverage, list) and coverage:
+            message = "coverage is listed but evidence is none"
+            yield Problem(at(place, "coverage"), message, "Empty the list, or state the evidence.")
+
+
+def scale_search_needs_least_squares(document: Json) -> Iterator[Problem]:
+    """A searched scale is stored as its least-squares gain; there is no norm form of it."""
+    for place, codec in _codecs(document):
+        if codec.get("scale_search") is True and codec.get("gain") == "norm":
+            message = "scale_search is true but gain is norm"
+            yield Problem(at(place, "scale_search"), message, "Set gain to least_squares.")
+
+
+def paper_facing_presets_follow_the_paper(document: Json) -> Iterator[Problem]:
+    """A preset that stands for the paper has none of this project's own improvements."""
+    own = (
+        ("center_keys", True),
+        *((f"{part}/gain", "least_squares") for part in ("keys", "values")),
+        *((f"{part}/scale_search", True) for part in ("keys", "values")),
+    )
+    for place, preset in objects(document, "presets/*"):
+        if preset.get("classification") != "paper-facing":
+            continue
+        for field, improvement in own:
+            for below, value in select(preset, f"parameters/{field}"):
+                if type(value) is type(improvement) and value == improvement:
+                    message = "paper-facing, but not in the paper"
+                    remedy = "Turn it off, or classify the preset as supported."
+                    yield Problem(place + below, message, remedy)
+
+
+def blocks_fit_the_tail(document: Json) -> Iterator[Problem]:
+    """Blocks are taken from the tail when it outgrows its limit, so one is no longer than that."""
+    for place, parameters in objects(document, "presets/*/parameters"):
+        tail, block = parameters.get("tail_tokens"), parameters.get("block_tokens")
+        if type(tail) is int and type(block) is int and tail >= 0 and block > max(tail, 1):
+            message = f"a block of {block} does not fit a tail of {tail}"
+            yield Problem(at(place, "block_tokens"), message, "Lower it, or raise tail_tokens.")
+
+
+RULES: tuple[Callable[[Json], Iterator[Problem]], ...] = (
+    preset_names_are_unique,
+    family_names_are_unique,
+    model_types_have_one_family,
+    coverage_is_listed_once,
+    hooks_are_unique,
+    platforms_are_unique,
+    certification_is_for_apple_silicon,
+    windows_are_not_empty,
+    evidence_fits_status,
+    scale_search_needs_least_squares,
+    paper_facing_presets_follow_the_paper,
+    blocks_fit_the_tail,
+)
+
+_WINDOWS = ("python", "mlx", "mlx_lm")
+
+
+def _codecs(document: Json) -> Iterator[tuple[str, dict[str, Json]]]:
+    for part in ("keys", "values"):
+        yield from objects(document, f"presets/*/parameters/{part}")
+
+
+def _joined(
+    records: Iterable[tuple[str, dict[str, Json]]], fields: tuple[str, ...], separator: str
+) -> Iterator[tuple[str, str]]:
+    """Yield, for every record that has them all, what the fields say together."""
+    for place, record in records:
+        values = [value for field in fields if isinstance(value := record.get(field), str)]
+        if len(values) == len(fields):
+            yield place, separator.join(values)
+
+
+def _repeated(named: Iterable[tuple[str, str]], remedy: str) -> Iterator[Problem]:
+    """Yield a problem for every name that an earlier place already has."""
+    first: dict[str, str] = {}
+    for place, name in named:
+        earlier = first.setdefault(name, place)
+        if earlier != place:
+            yield Problem(place, f"{name!r} already stands at {earlier}", remedy)

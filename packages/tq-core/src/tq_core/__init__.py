@@ -1,0 +1,36 @@
+"""Pure-MLX vector quantizers for KV caches: rotations, codebooks, packing, codecs."""
+
+from tq_core.codec import Code, Codec
+from tq_core.errors import (
+    InvalidCodecError,
+    NonFiniteError,
+    TurboQuantError,
+    UnsupportedHeadDimError,
+)
+from tq_core.mse import MseCodec
+from tq_core.packing import pack, unpack
+from tq_core.registry import codec_from_dict, codec_to_dict
+from tq_core.rotation import Hadamard, Identity, RandomOrthogonal, Rotation, rotation
+from tq_core.scalar import ScalarCode
+from tq_core.uniform import UniformCodec
+
+__all__ = [
+    "Code",
+    "Codec",
+    "Hadamard",
+    "Identity",
+    "InvalidCodecError",
+    "MseCodec",
+    "NonFiniteError",
+    "RandomOrthogonal",
+    "Rotation",
+    "ScalarCode",
+    "TurboQuantError",
+    "UniformCodec",
+    "UnsupportedHeadDimError",
+    "codec_from_dict",
+    "codec_to_dict",
+    "pack",
+    "rotation",
+    "unpack",
+]

@@ -1,0 +1,115 @@
+"""What a codec is: five abilities over packed codes of vectors.
+
+``encode`` and ``decode`` translate; ``scores`` and ``combine`` are the two matrix products of attention, taken over the
+codes themselves; ``bits_per_value`` is the price. A codec holds only numbers, so it can be compared, hashed and written
+down; the arrays live in the frozen ``Code``.
+
+Everything behind the rotation happens in rotated space: attention rotates a query once with ``rotation.apply``, calls
+``rotated_scores`` and ``rotated_combine`` on as many pieces of history as it likes, and rotates the sum back once.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Generic, Self, TypeVar
+
+import mlx.core as mx
+
+from tq_core.errors import NonFiniteError
+from tq_core.rotation import Hadamard, Rotation
+
+
+@dataclass(frozen=True)
+class Code:
+    """Packed codes of T vectors per head: arrays of shape [..., T, width], and the head dimension they stand for."""
+
+    head_dim: int
+
+    def arrays(self) -> dict[str, mx.array]:
+        """Return the arrays by field name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "head_dim"}
+
+    def map(self, change: Callable[[mx.array], mx.array]) -> Self:
+        """Return the code with ``change`` applied to each array."""
+        return replace(self, **{name: change(array) for name, array in self.arrays().items()})
+
+    @property
+    def tokens(self) -> int:
+        """T: the number of vectors per head."""
+        return next(iter(self.arrays().values())).shape[-2]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for array in self.arrays().values())
+
+
+C = TypeVar("C", bound=Code)
+
+DEFAULT_ROTATION = Hadamard(seed=0)
+
+
+@dataclass(frozen=True)
+class Codec(ABC, Generic[C]):
+    """A vector quantizer: a rotation and what is done behind it."""
+
+    name: ClassVar[str]
+    code_type: ClassVar[type[Code]]
+    rotation: Rotation = DEFAULT_ROTATION
+
+    def encode(self, x: mx.array) -> C:
+        """Return the code of the vectors x [..., T, D], of any float dtype.
+
+        Raises:
+            NonFiniteError: x holds NaN or Inf (this evaluates x).
+            UnsupportedHeadDimError: the rotation or the packing does not serve D.
+        """
+        self.check(x.shape[-1])
+        check_finite(x)
+        return self.quantize(self.rotation.apply(x.astype(mx.float32)))
+
+    def decode(self, code: C) -> mx.array:
+        """Return the vectors x̂ [..., T, D] that the code stands for, float32."""
+        return self.rotation.invert(self.dequantize(code))
+
+    def scores(self, q: mx.array, code: C) -> mx.array:
+        """Return q·x̂ [..., M, T] for queries q [..., M, D], float32."""
+        return self.rotated_scores(self.rotation.apply(q.astype(mx.float32)), code)
+
+    def combine(self, p: mx.array, code: C) -> mx.array:
+        """Return Σ_t p_t x̂_t [..., M, D] for weights p [..., M, T], float32."""
+        return self.rotation.invert(self.rotated_combine(p.astype(mx.float32), code))
+
+    def check(self, head_dim: int) -> None:
+        """Raise UnsupportedHeadDimError unless vectors of this dimension can be encoded."""
+        self.rotation.check(head_dim)
+
+    @abstractmethod
+    def bits_per_value(self, head_dim: int) -> float:
+        """Return the stored bits per value, everything included."""
+
+    @abstractmethod
+    def quantize(self, y: mx.array) -> C:
+        """Return the code of the rotated vectors y [..., T, D], float32 and finite."""
+
+    @abstractmethod
+    def dequantize(self, code: C) -> mx.array:
+        """Return the rotated vectors ŷ [..., T, D], float32."""
+
+    def rotated_scores(self, q: mx.array, code: C) -> mx.array:
+        """Return q·ŷ [..., M, T] for rotated queries q [..., M, D], float32."""
+        return q @ self.dequantize(code).swapaxes(-1, -2)
+
+    def rotated_combine(self, p: mx.array, code: C) -> mx.array:
+        """Return Σ_t p_t ŷ_t [..., M, D], still rotated, for weights p [..., M, T], float32."""
+        return p @ self.dequantize(code)
+
+
+def check_finite(x: mx.array) -> None:
+    """Raise NonFiniteError if x holds NaN or Inf; evaluates x."""
+    if not mx.isfinite(x).all().item():
+        bad = int((~mx.isfinite(x)).sum().item())
+        raise NonFiniteError(
+            f"{bad} of {x.size} elements (shape {x.shape}, {x.dtype}) are NaN or Inf: nothing was encoded; "
+            "run the model in bfloat16 or float32 if float16 overflowed"
+        )

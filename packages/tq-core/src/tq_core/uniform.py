@@ -1,0 +1,83 @@
+"""TurboQuant_mse on an evenly spaced grid, so that MLX's own quantized matrix product attends over the codes.
+
+Codes, scale and bias are MLX's affine layout: ŷ = scale · code − scale · (2^b − 1)/2. The grid costs 0.07 bit at 3 and
+0.17 bit at 4 bits against Lloyd–Max (both with scale search) and needs no kernel of ours on any backend.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import mlx.core as mx
+
+from tq_core.codebook import UNIFORM_STEP, nearest_uniform, round_to_uniform
+from tq_core.errors import InvalidCodecError
+from tq_core.packing import unpack
+from tq_core.scalar import ScalarCode, ScalarCodec
+
+MLX_WIDTHS = (2, 3, 4, 5, 6, 8)
+MLX_GROUPS = (128, 64, 32)
+
+
+@dataclass(frozen=True)
+class UniformCodec(ScalarCodec):
+    """The evenly spaced grid of least D_mse for N(0, 1), in the bit widths that MLX multiplies."""
+
+    name: ClassVar[str] = "uniform"
+
+    def __post_init__(self) -> None:
+        """Refuse widths without an MLX kernel."""
+        super().__post_init__()
+        if self.bits not in MLX_WIDTHS:
+            raise InvalidCodecError(f"bits is {self.bits}: MLX multiplies {MLX_WIDTHS}-bit codes")
+
+    def nearest(self, u: mx.array) -> mx.array:
+        """Return the code of the nearest grid point."""
+        return nearest_uniform(u, self.bits)
+
+    def round(self, u: mx.array) -> mx.array:
+        """Return the nearest grid point."""
+        return round_to_uniform(u, self.bits)
+
+    def dequantize(self, code: ScalarCode) -> mx.array:
+        """Return gain · grid point [..., T, D]."""
+        codes = unpack(code.words, self.bits, code.head_dim)
+        scale = code.gain.astype(mx.float32) * UNIFORM_STEP[self.bits]
+        return (codes.astype(mx.float32) - self.middle) * scale
+
+    def rotated_scores(self, q: mx.array, code: ScalarCode) -> mx.array:
+        """Return q·ŷ by ``mx.quantized_matmul`` where MLX has a group size for D."""
+        group = group_size(code.head_dim)
+        if group is None:
+            return super().rotated_scores(q, code)
+        return self.multiply(q, code, group, transpose=True)
+
+    def rotated_combine(self, p: mx.array, code: ScalarCode) -> mx.array:
+        """Return Σ_t p_t ŷ_t by ``mx.quantized_matmul`` where MLX has a group size for D."""
+        group = group_size(code.head_dim)
+        if group is None:
+            return super().rotated_combine(p, code)
+        return self.multiply(p, code, group, transpose=False)
+
+    def multiply(self, x: mx.array, code: ScalarCode, group: int, *, transpose: bool) -> mx.array:
+        # The bias is a multiple of the scale: deriving it here stores 16 bits per vector less.
+        scale = code.gain.astype(mx.float32) * UNIFORM_STEP[self.bits]
+        scale = mx.repeat(scale, code.head_dim // group, axis=-1)
+        return mx.quantized_matmul(
+            x,
+            code.words,
+            scale,
+            scale * -self.middle,
+            transpose=transpose,
+            group_size=group,
+            bits=self.bits,
+        )
+
+    @property
+    def middle(self) -> float:
+        """The (half-integer) code that stands for zero."""
+        return (2**self.bits - 1) / 2
+
+
+def group_size(head_dim: int) -> int | None:
+    """Return the largest group size of MLX's affine layout that divides D; None where there is none."""
+    return next((group for group in MLX_GROUPS if head_dim % group == 0), None)

@@ -1,0 +1,56 @@
+"""Compressed KV caches for mlx-lm.
+
+Importing this package installs three hooks in mlx-lm (see ``hooks``) unless the environment says
+``TURBOQUANT_HOOKS=off``.
+"""
+
+import os
+
+from tq_mlx import openblas  # first: it must run before anything imports MLX
+
+# isort: split
+from tq_core import NonFiniteError, TurboQuantError, UnsupportedHeadDimError
+from tq_mlx.attention import streaming_attention
+from tq_mlx.cache import SegmentMemory, TurboQuantKVCache
+from tq_mlx.config import TurboQuantConfig
+from tq_mlx.errors import (
+    ConfigError,
+    HookError,
+    UnsupportedAttentionError,
+    UnsupportedCacheError,
+    UnsupportedFamilyError,
+)
+from tq_mlx.events import UpgradeEvent
+from tq_mlx.hooks import hooks_installed, install, installed, uninstall
+from tq_mlx.status import CacheStatus, LayerStatus, status
+from tq_mlx.support import family_of
+from tq_mlx.upgrade import upgrade_cache_list
+
+__all__ = [
+    "CacheStatus",
+    "ConfigError",
+    "HookError",
+    "LayerStatus",
+    "NonFiniteError",
+    "SegmentMemory",
+    "TurboQuantConfig",
+    "TurboQuantError",
+    "TurboQuantKVCache",
+    "UnsupportedAttentionError",
+    "UnsupportedCacheError",
+    "UnsupportedFamilyError",
+    "UnsupportedHeadDimError",
+    "UpgradeEvent",
+    "family_of",
+    "hooks_installed",
+    "install",
+    "installed",
+    "openblas",
+    "status",
+    "streaming_attention",
+    "uninstall",
+    "upgrade_cache_list",
+]
+
+if os.environ.get("TURBOQUANT_HOOKS") != "off":
+    install()

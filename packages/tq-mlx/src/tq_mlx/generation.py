@@ -1,0 +1,101 @@
+"""The replacements of mlx-lm's functions: what each of the three hooks puts in place of the original.
+
+Each takes the original as its first argument and behaves exactly like it unless compression is asked for, by keyword
+(`turboquant_config`, `turboquant_start`) or, for attention, by the type of the keys.
+"""
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import mlx.core as mx
+
+from tq_mlx.attention import streaming_attention
+from tq_mlx.cache import TurboQuantKVCache
+from tq_mlx.config import TurboQuantConfig
+from tq_mlx.support import family_of
+from tq_mlx.upgrade import upgrade_cache_list
+from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
+
+Steps = Generator[tuple[Any, mx.array], None, None]
+
+
+def make_prompt_cache(
+    original: Callable[..., list[Any]],
+    model: Any,
+    max_kv_size: int | None = None,
+    *,
+    turboquant_config: TurboQuantConfig | None = None,
+) -> list[Any]:
+    """Return the model's caches, compressed from the first token on if a configuration is given."""
+    cache = original(model, max_kv_size)
+    if turboquant_config is not None:
+        upgrade_cache_list(cache, 0, config=turboquant_config, model_family=family_of(model))
+    return cache
+
+
+def generate_step(
+    original: Callable[..., Steps],
+    make_cache: Callable[..., list[Any]],
+    prompt: mx.array,
+    model: Any,
+    *args: Any,
+    turboquant_config: TurboQuantConfig | None = None,
+    turboquant_start: int = 0,
+    prompt_cache: list[Any] | None = None,
+    max_kv_size: int | None = None,
+    prompt_progress_callback: Callable[[int, int], None] | None = None,
+    **kwargs: Any,
+) -> Steps:
+    """Return mlx-lm's steps; the cache is compressed once it holds ``turboquant_start`` tokens, in prefill or decode.
+
+    mlx-lm reports its progress after each chunk of the prompt, and between two steps control is here: at those moments
+    the list of caches that it works on can change under it.
+    """
+    if turboquant_config is None:
+        return original(
+            prompt,
+            model,
+            *args,
+            prompt_cache=prompt_cache,
+            max_kv_size=max_kv_size,
+            prompt_progress_callback=prompt_progress_callback,
+            **kwargs,
+        )
+    family = family_of(model)
+    cache = make_cache(model, max_kv_size) if prompt_cache is None else prompt_cache
+
+    def upgrade_if_due() -> None:
+        upgrade_cache_list(cache, turboquant_start, config=turboquant_config, model_family=family)
+
+    def on_progress(done: int, total: int) -> None:
+        upgrade_if_due()
+        if prompt_progress_callback is not None:
+            prompt_progress_callback(done, total)
+
+    def steps() -> Steps:
+        for step in original(prompt, model, *args, prompt_cache=cache, prompt_progress_callback=on_progress, **kwargs):
+            upgrade_if_due()
+            yield step
+
+    upgrade_if_due()
+    return steps()
+
+
+def scaled_dot_product_attention(
+    original: Callable[..., mx.array],
+    queries: mx.array,
+    keys: mx.array | TurboQuantKeysView,
+    values: mx.array | TurboQuantValuesView,
+    cache: Any,
+    scale: float,
+    mask: mx.array | str | None,
+    sinks: mx.array | None = None,
+) -> mx.array:
+    """Attend over codes where the keys are a compressed cache's; pass everything else through."""
+    if isinstance(keys, TurboQuantKeysView) and isinstance(values, TurboQuantValuesView):
+        return streaming_attention(queries, keys, values, scale=scale, mask=mask, sinks=sinks)
+    return original(queries, keys, values, cache, scale, mask, sinks)
+
+
+PERSISTED = (TurboQuantKVCache,)
+"""Classes that mlx-lm's load_prompt_cache looks up by name in its own cache module."""

@@ -1,0 +1,108 @@
+"""Growable storage of a cache's segments: arrays that grow along the token axis, the second to last."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import mlx.core as mx
+
+from tq_core import Code
+
+STEP = 256
+"""Capacity is a multiple of this many tokens and grows by a sixteenth at least: appends stay cheap at any length."""
+
+C = TypeVar("C", bound=Code)
+
+
+def appended(buffer: mx.array | None, length: int, x: mx.array) -> mx.array:
+    """Return the buffer [..., capacity, width] with tokens x [..., n, width] written behind its first ``length``.
+
+    Beyond what was written it holds zeros or what was trimmed away: finite numbers that weigh nothing once masked.
+    """
+    end = length + x.shape[-2]
+    if buffer is None:
+        buffer = mx.zeros((*x.shape[:-2], capacity_for(end), x.shape[-1]), dtype=x.dtype)
+    elif end > buffer.shape[-2]:
+        more = capacity_for(max(end, length + length // 16)) - buffer.shape[-2]
+        room = mx.zeros((*x.shape[:-2], more, x.shape[-1]), dtype=buffer.dtype)
+        buffer = mx.concatenate([buffer, room], axis=-2)
+    buffer[..., length:end, :] = x
+    return buffer
+
+
+def capacity_for(tokens: int) -> int:
+    """Return the capacity that holds so many tokens."""
+    return -(-tokens // STEP) * STEP
+
+
+def handle(array: mx.array) -> mx.array:
+    """Return a second handle of the same data: a later append leaves what was handed out as it is."""
+    return array[...]
+
+
+@dataclass
+class DenseSegment:
+    """Keys and values [B, H, capacity, D] as the model made them, of which the first ``length`` tokens are live."""
+
+    keys: mx.array | None = None
+    values: mx.array | None = None
+    length: int = 0
+
+    def append(self, keys: mx.array, values: mx.array) -> None:
+        """Add tokens [B, H, n, D] behind the live ones."""
+        self.keys = appended(self.keys, self.length, keys)
+        self.values = appended(self.values, self.length, values)
+        self.length += keys.shape[-2]
+
+    def live(self, stop: int | None = None) -> tuple[mx.array, mx.array] | None:
+        """Return the oldest ``stop`` live keys and values (all without it), or None where there are none."""
+        end = self.length if stop is None else stop
+        if self.keys is None or self.values is None or not end:
+            return None
+        return self.keys[..., :end, :], self.values[..., :end, :]
+
+    def drop_front(self, count: int) -> None:
+        """Forget the oldest ``count`` tokens; the rest moves into arrays of its own size."""
+        kept = self.live()
+        self.keys, self.values, self.length = None, None, 0
+        if kept is not None and count < kept[0].shape[-2]:
+            self.append(kept[0][..., count:, :], kept[1][..., count:, :])
+
+    def truncate(self, length: int) -> None:
+        """Keep the oldest ``length`` tokens."""
+        self.length = length
+
+    @property
+    def nbytes(self) -> int:
+        """Allocated bytes."""
+        return sum(array.nbytes for array in (self.keys, self.values) if array is not None)
+
+
+@dataclass
+class PackedSegment:
+    """Codes of keys and values at full capacity, of which the first ``length`` tokens are live."""
+
+    keys: Code | None = None
+    values: Code | None = None
+    length: int = 0
+
+    def append(self, keys: Code, values: Code) -> None:
+        """Add the codes of n tokens behind the live ones."""
+        self.keys = appended_code(self.keys, self.length, keys)
+        self.values = appended_code(self.values, self.length, values)
+        self.length += keys.tokens
+
+    def truncate(self, length: int) -> None:
+        """Keep the oldest ``length`` tokens."""
+        self.length = length
+
+    @property
+    def nbytes(self) -> int:
+        """Allocated bytes."""
+        return sum(code.nbytes for code in (self.keys, self.values) if code is not None)
+
+
+def appended_code(buffer: C | None, length: int, code: C) -> C:
+    """Return the code's buffers with ``code`` written behind their first ``length`` tokens."""
+    old = {} if buffer is None else buffer.arrays()
+    new = {name: appended(old.get(name), length, array) for name, array in code.arrays().items()}
+    return type(code)(code.head_dim, **new)

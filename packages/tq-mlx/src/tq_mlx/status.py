@@ -1,0 +1,117 @@
+"""status: what was asked of a model's caches, and what is so."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mlx_lm.models.cache import KVCache, RotatingKVCache
+
+from tq_mlx.cache import TurboQuantKVCache
+from tq_mlx.support import SLIDING
+
+
+@dataclass(frozen=True)
+class LayerStatus:
+    """One layer.
+
+    Attributes:
+        index: place in the cache list.
+        requested: label of the configuration asked of the list, or "dense".
+        realised: label of the configuration in force on this layer, or "dense".
+        reason: why the two differ, or how much is coded.
+        offset: tokens held.
+        nbytes: bytes allocated.
+        dense_bytes: bytes that the same tokens take uncompressed, without growth capacity.
+        bits_per_value: stored bits per value of the coded tokens; None where nothing is coded.
+        codes_read: how often attention has read this layer's codes.
+    """
+
+    index: int
+    requested: str
+    realised: str
+    reason: str
+    offset: int
+    nbytes: int
+    dense_bytes: int
+    bits_per_value: float | None
+    codes_read: int
+
+
+@dataclass(frozen=True)
+class CacheStatus:
+    """All layers, and their sums."""
+
+    layers: tuple[LayerStatus, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes allocated by all layers."""
+        return sum(layer.nbytes for layer in self.layers)
+
+    @property
+    def dense_bytes(self) -> int:
+        """Bytes that the same tokens take uncompressed."""
+        return sum(layer.dense_bytes for layer in self.layers)
+
+    @property
+    def ratio(self) -> float:
+        """Bytes allocated over dense bytes; 1 for an empty cache."""
+        return self.nbytes / self.dense_bytes if self.dense_bytes else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field and sum as JSON values."""
+        sums = {"nbytes": self.nbytes, "dense_bytes": self.dense_bytes, "ratio": self.ratio}
+        return sums | {"layers": [asdict(layer) for layer in self.layers]}
+
+
+def status(cache: Sequence[Any]) -> CacheStatus:
+    """Return what is requested and realised on each layer of a model's cache list."""
+    labels = [layer.config.label for layer in cache if isinstance(layer, TurboQuantKVCache)]
+    requested = labels[0] if labels else "dense"
+    return CacheStatus(tuple(layer_status(index, layer, requested) for index, layer in enumerate(cache)))
+
+
+def layer_status(index: int, cache: Any, requested: str) -> LayerStatus:
+    if isinstance(cache, TurboQuantKVCache):
+        return compressed_status(index, cache)
+    return LayerStatus(
+        index=index,
+        requested=requested,
+        realised="dense",
+        reason=dense_reason(cache, requested),
+        offset=cache.offset,
+        nbytes=cache.nbytes,
+        dense_bytes=used_bytes(cache),
+        bits_per_value=None,
+        codes_read=0,
+    )
+
+
+def compressed_status(index: int, cache: TurboQuantKVCache) -> LayerStatus:
+    memory = cache.memory()
+    packed = memory["packed"]
+    counts = ", ".join(f"{segment.tokens} {name}" for name, segment in memory.items())
+    return LayerStatus(
+        index=index,
+        requested=cache.config.label,
+        realised=cache.config.label,
+        reason=f"tokens: {counts}",
+        offset=cache.offset,
+        nbytes=cache.nbytes,
+        dense_bytes=cache.layout.dense_bytes_per_token * cache.offset if cache.layout else 0,
+        bits_per_value=packed.bits_per_value if packed.tokens else None,
+        codes_read=cache.reads.count,
+    )
+
+
+def dense_reason(cache: Any, requested: str) -> str:
+    if requested == "dense":
+        return "compression was not asked for"
+    return SLIDING if isinstance(cache, RotatingKVCache) else f"{type(cache).__name__} cannot be compressed"
+
+
+def used_bytes(cache: Any) -> int:
+    """Return the bytes of the tokens that an uncompressed cache holds, without its growth capacity."""
+    if not isinstance(cache, KVCache | RotatingKVCache) or cache.keys is None:
+        return cache.nbytes
+    return cache.nbytes * cache.size() // cache.keys.shape[2]

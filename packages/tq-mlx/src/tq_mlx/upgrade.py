@@ -1,0 +1,90 @@
+"""upgrade_cache_list: turn a model's dense caches into compressed ones, in place, all layers or none."""
+
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.models.cache import KVCache
+
+from tq_core.codec import check_finite
+from tq_core.errors import NonFiniteError
+from tq_mlx.cache import TurboQuantKVCache
+from tq_mlx.config import TurboQuantConfig
+from tq_mlx.events import UpgradeEvent
+from tq_mlx.support import ALREADY, admit_family, judge
+
+
+def upgrade_cache_list(
+    cache: list[Any],
+    k_start: int = 0,
+    *,
+    config: TurboQuantConfig,
+    model_family: str | None,
+) -> list[UpgradeEvent]:
+    """Compress every layer that supports it, in place.
+
+    Does nothing, and returns no events, while the longest layer holds fewer than ``k_start`` tokens, and where all
+    layers have been dealt with before.
+
+    Args:
+        cache: one cache per layer, as made by mlx-lm's make_prompt_cache; its elements are replaced.
+        k_start: tokens from which on to compress.
+        config: what to compress to.
+        model_family: name of a family in the contract.
+
+    Returns:
+        One event per layer, compressed or not.
+
+    Raises:
+        UnsupportedFamilyError: the family is None or not allowlisted.
+        UnsupportedCacheError: a layer's cache is of a type that cannot be compressed.
+        UnsupportedHeadDimError: the codecs do not serve a layer's head dimension.
+        NonFiniteError: a layer holds NaN or Inf.
+        The cache is as it was then.
+    """
+    family = admit_family(model_family)
+    verdicts = [judge(index, layer, config) for index, layer in enumerate(cache)]
+    due = max((layer.offset for layer in cache), default=0) >= k_start
+    if not due or not any(verdict.compress for verdict in verdicts):
+        return []
+    for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
+        if verdict.compress:
+            check_layer(index, layer)
+    events: list[UpgradeEvent] = []
+    for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
+        upgraded = compress_layer(layer, config) if verdict.compress else layer
+        events.append(
+            UpgradeEvent(
+                layer=index,
+                compressed=verdict.compress or verdict.reason == ALREADY,
+                reason=verdict.reason,
+                before=type(layer).__name__,
+                after=type(upgraded).__name__,
+                offset=layer.offset,
+                old_bytes=layer.nbytes,
+                new_bytes=upgraded.nbytes,
+                family=family.name,
+                config=config.label,
+            )
+        )
+        cache[index] = upgraded
+    return events
+
+
+def check_layer(index: int, layer: KVCache) -> None:
+    """Raise NonFiniteError, naming the layer, if its keys or values hold NaN or Inf."""
+    if not layer.offset:
+        return
+    for side, array in zip(("keys", "values"), layer.keys_and_values(), strict=True):
+        try:
+            check_finite(array)
+        except NonFiniteError as error:
+            raise NonFiniteError(f"layer {index}, {side}: {error}") from error
+
+
+def compress_layer(layer: KVCache, config: TurboQuantConfig) -> TurboQuantKVCache:
+    """Return a compressed cache of the same history."""
+    compressed = TurboQuantKVCache(config)
+    if layer.offset:
+        compressed.load_history(*layer.keys_and_values())
+        mx.eval(compressed.state)
+    return compressed
