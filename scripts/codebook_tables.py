@@ -76,10 +76,29 @@ def uniform_step(bits: int) -> float:
     return (low + high) / 2
 
 
+def odd_polynomial(positive: list[float]) -> list[float]:
+    """Return the coefficients of t, t³, … of the odd polynomial through all centroids, by divided differences."""
+    count = len(positive)
+    points = [((k + 0.5) / (count - 0.5)) ** 2 for k in range(count)]
+    table = [c / sqrt(x) for c, x in zip(positive, points, strict=True)]
+    for order in range(1, count):
+        for k in reversed(range(order, count)):
+            table[k] = (table[k] - table[k - 1]) / (points[k] - points[k - order])
+    coefficients = [table[-1]]
+    for k in reversed(range(count - 1)):  # multiply by (x − x_k) and add the next difference
+        shifted = [0.0, *coefficients]
+        coefficients = [s - points[k] * c for s, c in zip(shifted, [*coefficients, 0.0], strict=True)]
+        coefficients[0] += table[k]
+    return coefficients
+
+
 if __name__ == "__main__":
     print("LLOYD_MAX = {")
     for bits in range(1, 9):
         print(f"    {bits}: (" + ", ".join(f"{c:.7f}" for c in lloyd_max(bits)) + ",),")
+    print("}\nODD_POLYNOMIAL = {")
+    for bits in range(1, 5):
+        print(f"    {bits}: (" + ", ".join(f"{c:.8f}" for c in odd_polynomial(lloyd_max(bits))) + ",),")
     print("}\nUNIFORM_STEP = {")
     for bits in range(1, 9):
         print(f"    {bits}: {uniform_step(bits):.7f},  # D_mse {uniform_distortion(uniform_step(bits), bits):.8f}")

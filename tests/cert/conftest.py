@@ -1,20 +1,14 @@
-"""What tests of tq-cert share: tiny sample-model recipes with wheels of their own, and the real models."""
+"""What tests of tq-cert share: tiny sample-model recipes with wheels of their own."""
 
-import ctypes
 import hashlib
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-with suppress(OSError):  # before MLX: its CPU wheel carries a slow BLAS
-    ctypes.CDLL("libopenblas.so.0", ctypes.RTLD_GLOBAL)
-
-from tq_cert import sample_models
 from tq_cert.sample_models.recipes import GEMMA3, LLAMA, QWEN2, IndexPackage, Recipe
 
 HIDDEN, FEED_FORWARD, HEADS, KV_HEADS = 32, 64, 4, 2
@@ -46,12 +40,6 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tiny]
         return _make_tiny(architecture, tmp_path, wheels, changes)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def real_model() -> Callable[[str], Path]:
-    """The directory of a real sample model, built once into the user's normal cache."""
-    return lambda name: sample_models.build(name).directory
 
 
 def _make_tiny(kind: str, tmp_path: Path, wheels: Path, changes: dict[str, object]) -> Tiny:
@@ -210,3 +198,44 @@ def _add_character_tokenizer(writer: object) -> int:
     writer.add_unk_token_id(3)
     writer.add_pad_token_id(0)
     return len(tokens)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_directory(tmp_path_factory) -> Path:
+    """A random Llama of two layers and a tokenizer of single characters, as a directory that mlx-lm loads."""
+    import json
+
+    import mlx.core as mx
+    from mlx.utils import tree_flatten
+    from mlx_lm.models import llama
+
+    from tiny_tokenizer import TinyTokenizer
+
+    directory = tmp_path_factory.mktemp("tiny-llama")
+    config = {
+        "model_type": "llama",
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "intermediate_size": 64,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 64,
+        "rms_norm_eps": 1e-5,
+        "vocab_size": 128,
+    }
+    mx.random.seed(11)
+    weights = dict(tree_flatten(llama.Model(llama.ModelArgs(**config)).parameters()))
+    mx.save_safetensors(str(directory / "model.safetensors"), weights, metadata={"format": "mlx"})
+    (directory / "config.json").write_text(json.dumps(config))
+    TinyTokenizer()._tokenizer.save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_loaded(tiny_llama_directory: Path):
+    """The same, loaded as a lane loads it."""
+    import tq_mlx  # noqa: F401  (first: it loads OpenBLAS before MLX is imported)
+    from tq_cert.lanes.models import load_model
+    from tq_cert.progress import Silent
+
+    return load_model(str(tiny_llama_directory), Silent())

@@ -19,16 +19,24 @@ def test_release_and_python_are_those_of_the_package():
 
 def test_presets():
     def paper(bits):
-        return MseSpec(bits=bits, gain="norm", scale_search=False, rotation=HADAMARD)
+        return MseSpec(bits=bits, gain="norm", scale_search=False, gain_group=None, rotation=HADAMARD)
 
     def four_bits(codec):
-        best = codec(bits=4, gain="least_squares", scale_search=True, rotation=HADAMARD)
-        return Parameters(best, best, center_keys=True, sink_tokens=4, tail_tokens=128, block_tokens=64)
+        best = codec(bits=4, gain="least_squares", scale_search=True, gain_group=None, rotation=HADAMARD)
+        return Parameters(best, best, center_keys=True, sink_tokens=4, tail_tokens=128, block_tokens=64, key_bits=None)
 
     assert {preset.name: (preset.classification, preset.parameters) for preset in load().presets} == {
         "paper_mse": (
             "paper-facing",
-            Parameters(paper(3), paper(4), center_keys=False, sink_tokens=0, tail_tokens=128, block_tokens=64),
+            Parameters(
+                paper(3),
+                paper(4),
+                center_keys=False,
+                sink_tokens=0,
+                tail_tokens=128,
+                block_tokens=64,
+                key_bits=None,
+            ),
         ),
         "uniform_k4v4": ("supported", four_bits(UniformSpec)),
         "lloyd_k4v4": ("supported", four_bits(MseSpec)),

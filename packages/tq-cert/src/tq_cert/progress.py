@@ -1,7 +1,7 @@
 """How long jobs report progress: bars on a terminal, plain lines in a log, or nothing.
 
-A job has phases; each phase counts bytes (or items) up to a total known in advance. The display goes to
-standard error, so that standard output carries results alone.
+A job has phases; each phase counts bytes, or items of another kind, up to a total known in advance. The display goes
+to standard error, so that standard output carries results alone.
 """
 
 import sys
@@ -14,12 +14,17 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
     TransferSpeedColumn,
 )
 from rich.progress import Progress as RichProgress
+
+BYTES = "bytes"
 
 
 class Progress(Protocol):
@@ -65,12 +70,14 @@ class Silent:
 class PlainLines(Silent):
     """One line per phase on standard error, for logs."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = BYTES) -> None:
         self._started = time.monotonic()
+        self._unit = unit
 
     def phase(self, label: str, total: int) -> None:
         """Print the phase with the seconds since the start."""
-        self.note(f"{label} ({total / 1e6:.0f} MB)")
+        amount = f"{total / 1e6:.0f} MB" if self._unit == BYTES else f"{total} {self._unit}"
+        self.note(f"{label} ({amount})")
 
     def note(self, text: str) -> None:
         """Print one line."""
@@ -80,14 +87,12 @@ class PlainLines(Silent):
 class Bars:
     """One live bar per phase on a terminal."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, unit: str = BYTES) -> None:
+        amount: list[ProgressColumn] = [DownloadColumn(), TransferSpeedColumn()]
+        if unit != BYTES:
+            amount = [MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn()]
         self._display = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeElapsedColumn(),
-            console=console,
+            TextColumn("{task.description}"), BarColumn(), *amount, TimeElapsedColumn(), console=console
         )
         self._task: TaskID | None = None
         self._total = 0
@@ -126,9 +131,9 @@ class Bars:
             self._display.update(self._task, completed=self._total)
 
 
-def open_progress(*, quiet: bool) -> AbstractContextManager[Progress]:
-    """The display that suits where standard error goes."""
+def open_progress(*, quiet: bool, unit: str = BYTES) -> AbstractContextManager[Progress]:
+    """The display that suits where standard error goes, counting bytes or items of the kind that `unit` names."""
     if quiet:
         return Silent()
     console = Console(stderr=True)
-    return Bars(console) if console.is_terminal else PlainLines()
+    return Bars(console, unit) if console.is_terminal else PlainLines(unit)

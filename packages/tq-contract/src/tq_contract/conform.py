@@ -57,7 +57,17 @@ def _conform_record(value: Json, expected: inspect.StructType, place: str) -> It
 
 
 def _conform_union(value: Json, expected: inspect.UnionType, place: str) -> Iterator[Problem]:
-    """Check a union of records that a tag field tells apart."""
+    """Check one type that may be null, or a union of records that a tag field tells apart and that may be null."""
+    present = tuple(member for member in expected.types if not isinstance(member, inspect.NoneType))
+    if value is None and len(present) < len(expected.types):
+        return
+    if len(present) == 1:
+        yield from conform(value, present[0], place)
+    else:
+        yield from _conform_tagged(value, inspect.UnionType(present), place)
+
+
+def _conform_tagged(value: Json, expected: inspect.UnionType, place: str) -> Iterator[Problem]:
     records = {member.tag: member for member in _tagged(expected)}
     tag_field = next(iter(records.values())).tag_field or ""
     if not isinstance(value, dict):
@@ -98,6 +108,9 @@ def _is_scalar(value: Json, expected: inspect.Type) -> bool:
         case inspect.IntType():
             low, high = _limits(expected)
             return type(value) is int and low <= value <= high
+        case inspect.FloatType():
+            low, high = _limits(expected)
+            return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
         case inspect.StrType():
             return (
                 isinstance(value, str)
@@ -110,10 +123,10 @@ def _is_scalar(value: Json, expected: inspect.Type) -> bool:
             raise NotImplementedError(f"records do not use {type(expected).__name__} yet")
 
 
-def _limits(expected: inspect.IntType) -> tuple[int, int]:
-    """Return the closed range of an integer field; every one has both ends."""
+def _limits(expected: inspect.IntType | inspect.FloatType) -> tuple[float, float]:
+    """Return the closed range of a number; every one has both ends."""
     if expected.ge is None or expected.le is None:
-        raise NotImplementedError("an integer field states its least and its greatest value")
+        raise NotImplementedError("a number states its least and its greatest value")
     return expected.ge, expected.le
 
 
@@ -131,6 +144,9 @@ def _description(expected: inspect.Type) -> str:
         case inspect.IntType():
             low, high = _limits(expected)
             return f"an integer from {low} to {high}"
+        case inspect.FloatType():
+            low, high = _limits(expected)
+            return f"a number from {low:g} to {high:g}"
         case inspect.StrType():
             return f"a string matching {expected.pattern}" if expected.pattern else "a non-empty string"
         case inspect.LiteralType():

@@ -22,6 +22,7 @@ OpenWindow: TypeAlias = Annotated[str, Meta(pattern=OPEN_WINDOW)]
 ClosedWindow: TypeAlias = Annotated[str, Meta(pattern=CLOSED_WINDOW)]
 Tokens: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 BlockTokens: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+GainGroup: TypeAlias = Annotated[int, Meta(ge=1, le=1024)]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
 Gain: TypeAlias = Literal["norm", "least_squares"]
@@ -45,6 +46,7 @@ class MseSpec(Record, frozen=True, tag_field="codec", tag="mse"):
     bits: Annotated[int, Meta(ge=1, le=8)]
     gain: Gain
     scale_search: bool
+    gain_group: GainGroup | None
     rotation: RotationSpec
 
     @property
@@ -59,6 +61,7 @@ class UniformSpec(Record, frozen=True, tag_field="codec", tag="uniform"):
     bits: Literal[2, 3, 4, 5, 6, 8]
     gain: Gain
     scale_search: bool
+    gain_group: GainGroup | None
     rotation: RotationSpec
 
     @property
@@ -70,6 +73,21 @@ class UniformSpec(Record, frozen=True, tag_field="codec", tag="uniform"):
 CodecSpec: TypeAlias = MseSpec | UniformSpec
 
 
+class MeanBitsSpec(Record, frozen=True, tag_field="kind", tag="mean"):
+    """Equal-noise key bits within a budget: their mean over the layers."""
+
+    mean: Annotated[float, Meta(ge=2, le=8)]
+
+
+class KeyNoiseSpec(Record, frozen=True, tag_field="kind", tag="noise"):
+    """Equal-noise key bits by a target: the root mean square error of a key."""
+
+    error: Annotated[float, Meta(ge=1e-6, le=1e6)]
+
+
+KeyBitsSpec: TypeAlias = MeanBitsSpec | KeyNoiseSpec
+
+
 class Parameters(Record, frozen=True):
     """Everything that a preset fixes."""
 
@@ -79,6 +97,7 @@ class Parameters(Record, frozen=True):
     sink_tokens: Tokens
     tail_tokens: Tokens
     block_tokens: BlockTokens
+    key_bits: KeyBitsSpec | None
 
 
 class Preset(Record, frozen=True):

@@ -9,9 +9,12 @@ from tq_core.errors import (
 )
 from tq_core.mse import MseCodec
 from tq_core.packing import pack, unpack
+from tq_core.polar import PolarCode, PolarCodec
+from tq_core.prod import ProdCode, ProdCodec
 from tq_core.registry import codec_from_dict, codec_to_dict
 from tq_core.rotation import Hadamard, Identity, RandomOrthogonal, Rotation, rotation
 from tq_core.scalar import ScalarCode
+from tq_core.topk import TopkCode, TopkCodec
 from tq_core.uniform import UniformCodec
 
 __all__ = [
@@ -22,9 +25,15 @@ __all__ = [
     "InvalidCodecError",
     "MseCodec",
     "NonFiniteError",
+    "PolarCode",
+    "PolarCodec",
+    "ProdCode",
+    "ProdCodec",
     "RandomOrthogonal",
     "Rotation",
     "ScalarCode",
+    "TopkCode",
+    "TopkCodec",
     "TurboQuantError",
     "UniformCodec",
     "UnsupportedHeadDimError",

@@ -5,6 +5,7 @@ Constants, each computed to the digits shown by ``scripts/codebook_tables.py`` f
 the centred index c − (2^b − 1)/2 and a codebook is an odd function of it.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 
@@ -76,6 +77,14 @@ UNIFORM_STEP = {  # bits → spacing of the grid with the least D_mse
     8: 0.0307624,
 }
 
+ODD_POLYNOMIAL = {  # bits → coefficients of t, t³, t⁵ … with t the centred index over its largest value
+    1: (0.79788456,),
+    2: (1.33933042, 0.17108719),
+    3: (1.70989454, 0.28135513, 0.05245436, 0.10824167),
+    4: (1.92416676, 0.39495336, 0.16860538, 0.10861395, -0.05935883, 0.36555082, -0.45238009, 0.28243822),
+}
+"""The odd polynomials through all positive centroids: a codebook without a table, exact to float32."""
+
 
 @lru_cache
 def lloyd_max(bits: int) -> mx.array:
@@ -120,3 +129,22 @@ def round_to_uniform(x: mx.array, bits: int) -> mx.array:
     """Return the nearest point of the evenly spaced grid of each element."""
     step, last = UNIFORM_STEP[bits], 2 ** (bits - 1) - 0.5
     return (mx.clip(mx.floor(x / step), -last - 0.5, last - 0.5) + 0.5) * step
+
+
+def lloyd_max_values(codes: mx.array, bits: int) -> mx.array:
+    """Return the centroids of codes (uint32), float32: ``lloyd_max(bits)[codes]``, without a gather up to 4 bits."""
+    return polynomial_values(bits)(codes) if bits in ODD_POLYNOMIAL else mx.take(lloyd_max(bits), codes)
+
+
+@lru_cache
+def polynomial_values(bits: int) -> Callable[[mx.array], mx.array]:
+    middle = (2**bits - 1) / 2
+
+    def values(codes: mx.array) -> mx.array:
+        t = codes.astype(mx.float32) * (1 / middle) - 1.0
+        square, total = mx.square(t), mx.zeros_like(t)
+        for coefficient in reversed(ODD_POLYNOMIAL[bits]):
+            total = total * square + coefficient
+        return total * t
+
+    return mx.compile(values)

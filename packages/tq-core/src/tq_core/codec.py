@@ -9,13 +9,14 @@ Everything behind the rotation happens in rotated space: attention rotates a que
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar, cast
 
 import mlx.core as mx
 
 from tq_core.errors import NonFiniteError
+from tq_core.parameters import check_type
 from tq_core.rotation import Hadamard, Rotation
 
 
@@ -48,6 +49,9 @@ C = TypeVar("C", bound=Code)
 
 DEFAULT_ROTATION = Hadamard(seed=0)
 
+LARGEST = 1e37
+"""Largest rotated coordinate: sums and gains of such vectors stay finite in float32."""
+
 
 @dataclass(frozen=True)
 class Codec(ABC, Generic[C]):
@@ -57,16 +61,33 @@ class Codec(ABC, Generic[C]):
     code_type: ClassVar[type[Code]]
     rotation: Rotation = DEFAULT_ROTATION
 
+    def __post_init__(self) -> None:
+        """Refuse a rotation that is none."""
+        check_type("rotation", self.rotation, Rotation)
+
+    @property
+    def label(self) -> str:
+        """The codec in two words: its name and, where it has such a number, its bits."""
+        bits = getattr(self, "bits", None)
+        return self.name if bits is None else f"{self.name} {bits}"
+
     def encode(self, x: mx.array) -> C:
         """Return the code of the vectors x [..., T, D], of any float dtype.
 
         Raises:
-            NonFiniteError: x holds NaN or Inf (this evaluates x).
+            NonFiniteError: x holds NaN or Inf, or is too large to be rotated in float32 (this evaluates x).
             UnsupportedHeadDimError: the rotation or the packing does not serve D.
         """
         self.check(x.shape[-1])
-        check_finite(x)
-        return self.quantize(self.rotation.apply(x.astype(mx.float32)))
+        y = self.rotation.apply(x.astype(mx.float32))
+        if not (mx.abs(y) <= LARGEST).all().item():  # NaN compares false
+            check_finite(x)
+            raise NonFiniteError(f"rotated, the vectors exceed {LARGEST}: nothing was encoded; scale them down")
+        return self.quantize(y)
+
+    def code_from(self, head_dim: int, arrays: Mapping[str, mx.array]) -> C:
+        """Return the code that ``Code.arrays`` took apart."""
+        return cast("type[C]", self.code_type)(head_dim, **arrays)
 
     def decode(self, code: C) -> mx.array:
         """Return the vectors x̂ [..., T, D] that the code stands for, float32."""
@@ -108,7 +129,7 @@ class Codec(ABC, Generic[C]):
 def check_finite(x: mx.array) -> None:
     """Raise NonFiniteError if x holds NaN or Inf; evaluates x."""
     if not mx.isfinite(x).all().item():
-        bad = int((~mx.isfinite(x)).sum().item())
+        bad = (~mx.isfinite(x)).sum().item()
         raise NonFiniteError(
             f"{bad} of {x.size} elements (shape {x.shape}, {x.dtype}) are NaN or Inf: nothing was encoded; "
             "run the model in bfloat16 or float32 if float16 overflowed"

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import mlx.core as mx
 
-from tq_core.codebook import lloyd_max, nearest_lloyd_max, round_to_lloyd_max
+from tq_core.codebook import lloyd_max_values, nearest_lloyd_max, round_to_lloyd_max
 from tq_core.packing import unpack
-from tq_core.scalar import ScalarCode, ScalarCodec
+from tq_core.scalar import ScalarCode, ScalarCodec, spread
 
 
 @dataclass(frozen=True)
@@ -27,4 +27,4 @@ class MseCodec(ScalarCodec):
     def dequantize(self, code: ScalarCode) -> mx.array:
         """Return gain · centroid [..., T, D]."""
         codes = unpack(code.words, self.bits, code.head_dim)
-        return mx.take(lloyd_max(self.bits), codes) * code.gain.astype(mx.float32)
+        return spread(lloyd_max_values(codes, self.bits), code.gain.astype(mx.float32))

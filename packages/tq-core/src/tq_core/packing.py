@@ -7,6 +7,7 @@ vector may have unused high bits. Where MLX has the width (2, 3, 4, 5, 6, 8), th
 import mlx.core as mx
 
 from tq_core.errors import InvalidCodecError
+from tq_core.parameters import check_count
 
 WORD = 32
 
@@ -46,17 +47,23 @@ def unpack(words: mx.array, bits: int, length: int) -> mx.array:
         raise InvalidCodecError(
             f"{words.shape[-1]} words cannot hold {length} codes of {bits} bits: expected {expected}"
         )
-    start = [j * bits for j in range(length)]
-    low = mx.array([s // WORD for s in start], dtype=mx.uint32)
-    shift = mx.array([s % WORD for s in start], dtype=mx.uint32)
-    codes = mx.take(words, low, axis=-1) >> shift
-    if WORD % bits:
-        # A code may end in the next word. Shifting in two steps keeps a shift by 32 − 0 well defined.
-        high = mx.array([min(s // WORD + 1, expected - 1) for s in start], dtype=mx.uint32)
-        codes = codes | ((mx.take(words, high, axis=-1) << (WORD - 1 - shift)) << 1)
+    groups = -(-length // WORD)
+    padding = [(0, 0)] * (words.ndim - 1) + [(0, groups * bits - expected)]
+    grouped = mx.pad(words, padding).reshape(*words.shape[:-1], groups, bits)
+    codes = mx.concatenate([codes_of(grouped, w, bits) for w in range(bits)], axis=-1)
+    return codes.reshape(*words.shape[:-1], groups * WORD)[..., :length]
+
+
+def codes_of(grouped: mx.array, w: int, bits: int) -> mx.array:
+    """Return the codes that begin in word w of each group of ``bits`` words; arithmetic alone, gathers are slower."""
+    first, last = -(-w * WORD // bits), -(-(w + 1) * WORD // bits)  # codes first … last − 1
+    shifts = [j * bits - w * WORD for j in range(first, last)]
+    codes = grouped[..., w : w + 1] >> mx.array(shifts, dtype=mx.uint32)
+    if shifts[-1] + bits > WORD:  # the last of them ends in the next word
+        rest = grouped[..., w + 1 : w + 2] << (WORD - shifts[-1])
+        codes = mx.concatenate([codes[..., :-1], codes[..., -1:] | rest], axis=-1)
     return codes & ((1 << bits) - 1)
 
 
 def check_bits(bits: int) -> None:
-    if not 1 <= bits <= 8:
-        raise InvalidCodecError(f"bits is {bits}: codes have 1 to 8 bits")
+    check_count("bits", bits, 1, 8)

@@ -2,37 +2,55 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 from tq_core.codec import Codec
 from tq_core.errors import InvalidCodecError
 from tq_core.mse import MseCodec
+from tq_core.polar import PolarCodec
+from tq_core.prod import ProdCodec
 from tq_core.rotation import Rotation, rotation
+from tq_core.topk import TopkCodec
 from tq_core.uniform import UniformCodec
 
 AnyCodec = Codec[Any]
 
-CODECS: dict[str, type[AnyCodec]] = {cls.name: cls for cls in (MseCodec, UniformCodec)}
+CODECS: dict[str, type[AnyCodec]] = {
+    cls.name: cls for cls in (MseCodec, UniformCodec, ProdCodec, PolarCodec, TopkCodec)
+}
 
 
 def codec_to_dict(codec: AnyCodec) -> dict[str, Any]:
     """Return the codec's name and every parameter as JSON values."""
-    parameters = {f.name: getattr(codec, f.name) for f in fields(codec)}
-    return {"codec": codec.name} | {
-        key: {"kind": value.kind, "seed": value.seed} if isinstance(value, Rotation) else value
-        for key, value in parameters.items()
-    }
+    return {"codec": codec.name} | {f.name: to_json(getattr(codec, f.name)) for f in fields(codec)}
+
+
+def to_json(parameter: Any) -> Any:
+    if isinstance(parameter, Rotation):
+        return {"kind": parameter.kind, "seed": parameter.seed}
+    return list(cast("tuple[Any, ...]", parameter)) if isinstance(parameter, tuple) else parameter
 
 
 def codec_from_dict(parameters: Mapping[str, Any]) -> AnyCodec:
     """Return the codec that ``codec_to_dict`` described; InvalidCodecError names what does not fit."""
     rest = dict(parameters)
     name = rest.pop("codec", None)
-    if name not in CODECS:
+    if not isinstance(name, str) or name not in CODECS:
         raise InvalidCodecError(f"codec {name!r} is not known: use one of {', '.join(CODECS)}")
     known = {f.name for f in fields(CODECS[name])}
     if unknown := sorted(set(rest) - known):
         raise InvalidCodecError(f"codec {name!r} has no {unknown}: it has {sorted(known)}")
     if "rotation" in rest:
-        rest["rotation"] = rotation(**rest["rotation"])
-    return CODECS[name](**rest)
+        rest["rotation"] = rotation_from(rest["rotation"])
+    return CODECS[name](**{key: from_json(value) for key, value in rest.items()})
+
+
+def rotation_from(value: Any) -> Rotation:
+    try:
+        return rotation(**value)
+    except TypeError as error:
+        raise InvalidCodecError(f"rotation is {value!r}: use an object with kind and seed") from error
+
+
+def from_json(value: Any) -> Any:
+    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 import mlx.core as mx
 
 from tq_core.errors import InvalidCodecError, UnsupportedHeadDimError
+from tq_core.parameters import check_count
 
 RotationKind = Literal["hadamard", "random_orthogonal", "identity"]
 
@@ -31,8 +32,7 @@ class Rotation(ABC):
 
     def __post_init__(self) -> None:
         """Refuse a seed that is not a natural number."""
-        if self.seed < 0:
-            raise InvalidCodecError(f"rotation seed is {self.seed}: use 0 or more")
+        check_count("rotation seed", self.seed, 0)
 
     @abstractmethod
     def apply(self, x: mx.array) -> mx.array:
@@ -117,7 +117,7 @@ class Identity(Rotation):
 def rotation(kind: str, seed: int = 0) -> Rotation:
     """Return the rotation of that kind; InvalidCodecError names the known kinds."""
     known = {cls.kind: cls for cls in (Hadamard, RandomOrthogonal, Identity)}
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidCodecError(f"rotation {kind!r} is not known: use one of {', '.join(known)}")
     return known[kind](seed)
 
@@ -145,6 +145,8 @@ def odd_factor(size: int) -> int | None:
 
 def transform(x: mx.array, blocks: int) -> mx.array:
     """Return the normalised Hadamard transform of each of ``blocks`` equal parts of the last axis."""
+    if not x.size:  # MLX refuses to transform nothing
+        return x
     size = x.shape[-1] // blocks
     parts = x.reshape(*x.shape[:-1], blocks, size)
     return mx.hadamard_transform(parts, scale=1 / math.sqrt(size)).reshape(x.shape)
@@ -154,7 +156,7 @@ def inverse_transform(y: mx.array, blocks: int) -> mx.array:
     """Undo ``transform``: H of size m·2^k is H_m ⊗ H_2^k, of which only the second factor is symmetric for every m."""
     size = y.shape[-1] // blocks
     m = odd_factor(size)
-    if m is None or m == 1:
+    if m is None or m == 1 or not y.size:
         return transform(y, blocks)
     parts = y.reshape(*y.shape[:-1], blocks, m, size // m)
     parts = mx.hadamard_transform(parts, scale=1 / math.sqrt(size)) if size > m else parts / m**0.5

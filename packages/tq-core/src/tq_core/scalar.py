@@ -1,4 +1,4 @@
-"""What the scalar codecs share: one code per rotated coordinate and one gain per vector.
+"""What the scalar codecs share: one code per rotated coordinate and one gain per vector (or per group of coordinates).
 
 A vector y is normalised to unit mean square, u = y √D / ‖y‖, each coordinate is rounded to a codebook for N(0, 1), and
 the gain scales the centroids c back: ŷ = gain · c. The paper's gain is ‖y‖/√D; the least-squares gain
@@ -13,8 +13,9 @@ from typing import ClassVar, Literal
 import mlx.core as mx
 
 from tq_core.codec import Code, Codec
-from tq_core.errors import InvalidCodecError
+from tq_core.errors import InvalidCodecError, UnsupportedHeadDimError
 from tq_core.packing import WORD, check_bits, pack, words_per_vector
+from tq_core.parameters import check_count, check_type
 
 Gain = Literal["norm", "least_squares"]
 
@@ -27,7 +28,7 @@ GAIN_DTYPE = mx.bfloat16
 
 @dataclass(frozen=True)
 class ScalarCode(Code):
-    """Words [..., T, ⌈D·b/32⌉] (uint32) of the coordinates' codes and the gain [..., T, 1] (bfloat16)."""
+    """Words [..., T, ⌈D·b/32⌉] (uint32) of the coordinates' codes and the gains [..., T, G] (bfloat16)."""
 
     words: mx.array
     gain: mx.array
@@ -35,22 +36,27 @@ class ScalarCode(Code):
 
 @dataclass(frozen=True)
 class ScalarCodec(Codec[ScalarCode]):
-    """A codec of one b-bit code per rotated coordinate and one gain per vector."""
+    """A codec of one b-bit code per rotated coordinate and one gain per ``gain_group`` of them (None: per vector)."""
 
     code_type: ClassVar[type[Code]] = ScalarCode
     bits: int = 4
     gain: Gain = "least_squares"
     scale_search: bool = True
+    gain_group: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse parameters out of range or at odds."""
+        super().__post_init__()
         check_bits(self.bits)
+        check_type("scale_search", self.scale_search, bool)
         if self.gain not in ("norm", "least_squares"):
             raise InvalidCodecError(f"gain is {self.gain!r}: use 'norm' or 'least_squares'")
         if self.scale_search and self.gain == "norm":
             raise InvalidCodecError(
                 "scale_search with gain 'norm' would rescale nothing back: use gain 'least_squares'"
             )
+        if self.gain_group is not None:
+            check_count("gain_group", self.gain_group, 1, otherwise=", or None for the whole vector")
 
     @abstractmethod
     def nearest(self, u: mx.array) -> mx.array:
@@ -60,20 +66,30 @@ class ScalarCodec(Codec[ScalarCode]):
     def round(self, u: mx.array) -> mx.array:
         """Return the nearest centroid of each element of u, float32."""
 
+    def check(self, head_dim: int) -> None:
+        super().check(head_dim)
+        if self.gain_group is not None and head_dim % self.gain_group:
+            raise UnsupportedHeadDimError(f"head_dim {head_dim} is no multiple of gain_group {self.gain_group}")
+
     def bits_per_value(self, head_dim: int) -> float:
-        """Return (words + gain) bits / D."""
-        stored = WORD * words_per_vector(head_dim, self.bits) + 8 * GAIN_DTYPE.size
+        """Return (words + gains) bits / D."""
+        stored = WORD * words_per_vector(head_dim, self.bits) + 8 * GAIN_DTYPE.size * self.gains(head_dim)
         return stored / head_dim
 
+    def gains(self, head_dim: int) -> int:
+        """Return G, the number of gains per vector."""
+        return 1 if self.gain_group is None else head_dim // self.gain_group
+
     def quantize(self, y: mx.array) -> ScalarCode:
-        """Round the normalised coordinates and fit the gain."""
-        u, rms = normalise(y)
+        """Round the normalised coordinates and fit the gain, in each group by itself."""
+        u, rms = normalise(grouped(y, self.gains(y.shape[-1])))
         if self.gain == "norm":
             scaled, gain = u, rms
         else:
             scaled = u * self.best_scale(u) if self.scale_search else u
             gain = rms * least_squares(u, self.round(scaled))
-        return ScalarCode(y.shape[-1], pack(self.nearest(scaled), self.bits), gain.astype(GAIN_DTYPE))
+        codes = self.nearest(scaled).reshape(y.shape)
+        return ScalarCode(y.shape[-1], pack(codes, self.bits), gain[..., 0].astype(GAIN_DTYPE))
 
     def best_scale(self, u: mx.array) -> mx.array:
         """Return the input scale [..., 1] whose centroids have the largest cosine to u."""
@@ -84,6 +100,16 @@ class ScalarCodec(Codec[ScalarCode]):
             scale = mx.where(score > best, candidate, scale)
             best = mx.maximum(score, best)
         return scale
+
+
+def grouped(y: mx.array, groups: int) -> mx.array:
+    """Return y [..., D] in equal groups [..., G, D/G]."""
+    return y.reshape(*y.shape[:-1], groups, y.shape[-1] // groups)
+
+
+def spread(values: mx.array, gain: mx.array) -> mx.array:
+    """Return values [..., D], each multiplied with the gain [..., G] of its group."""
+    return (grouped(values, gain.shape[-1]) * gain[..., None]).reshape(values.shape)
 
 
 def normalise(y: mx.array) -> tuple[mx.array, mx.array]:

@@ -12,7 +12,7 @@ import mlx.core as mx
 from tq_core.codebook import UNIFORM_STEP, nearest_uniform, round_to_uniform
 from tq_core.errors import InvalidCodecError
 from tq_core.packing import unpack
-from tq_core.scalar import ScalarCode, ScalarCodec
+from tq_core.scalar import ScalarCode, ScalarCodec, spread
 
 MLX_WIDTHS = (2, 3, 4, 5, 6, 8)
 MLX_GROUPS = (128, 64, 32)
@@ -42,26 +42,26 @@ class UniformCodec(ScalarCodec):
         """Return gain · grid point [..., T, D]."""
         codes = unpack(code.words, self.bits, code.head_dim)
         scale = code.gain.astype(mx.float32) * UNIFORM_STEP[self.bits]
-        return (codes.astype(mx.float32) - self.middle) * scale
+        return spread(codes.astype(mx.float32) - self.middle, scale)
 
     def rotated_scores(self, q: mx.array, code: ScalarCode) -> mx.array:
-        """Return q·ŷ by ``mx.quantized_matmul`` where MLX has a group size for D."""
-        group = group_size(code.head_dim)
-        if group is None:
+        """Return q·ŷ by ``mx.quantized_matmul`` where MLX has a group size for the gains' groups."""
+        group = mlx_group(code)
+        if group is None or not q.size or not code.tokens:  # MLX divides by zero over nothing
             return super().rotated_scores(q, code)
         return self.multiply(q, code, group, transpose=True)
 
     def rotated_combine(self, p: mx.array, code: ScalarCode) -> mx.array:
-        """Return Σ_t p_t ŷ_t by ``mx.quantized_matmul`` where MLX has a group size for D."""
-        group = group_size(code.head_dim)
-        if group is None:
+        """Return Σ_t p_t ŷ_t by ``mx.quantized_matmul`` where MLX has a group size for the gains' groups."""
+        group = mlx_group(code)
+        if group is None or not p.size:
             return super().rotated_combine(p, code)
         return self.multiply(p, code, group, transpose=False)
 
     def multiply(self, x: mx.array, code: ScalarCode, group: int, *, transpose: bool) -> mx.array:
         # The bias is a multiple of the scale: deriving it here stores 16 bits per vector less.
         scale = code.gain.astype(mx.float32) * UNIFORM_STEP[self.bits]
-        scale = mx.repeat(scale, code.head_dim // group, axis=-1)
+        scale = mx.repeat(scale, code.head_dim // scale.shape[-1] // group, axis=-1)
         return mx.quantized_matmul(
             x,
             code.words,
@@ -78,6 +78,7 @@ class UniformCodec(ScalarCodec):
         return (2**self.bits - 1) / 2
 
 
-def group_size(head_dim: int) -> int | None:
-    """Return the largest group size of MLX's affine layout that divides D; None where there is none."""
-    return next((group for group in MLX_GROUPS if head_dim % group == 0), None)
+def mlx_group(code: ScalarCode) -> int | None:
+    """Return the largest group size of MLX's affine layout that divides a gain's group; None where there is none."""
+    gain_group = code.head_dim // code.gain.shape[-1]
+    return next((group for group in MLX_GROUPS if gain_group % group == 0), None)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import mlx.core as mx
 
+from tq_mlx.errors import UnsupportedAttentionError
 from tq_mlx.masks import LOWEST, Mask
 from tq_mlx.pieces import PackedPiece, Piece, split
 from tq_mlx.query import Query
@@ -57,8 +58,9 @@ def streaming_attention(
     dense, rotated = attend(query, masks, pieces, logits)
     if rotated is not None:
         keys.reads.count += 1
-        restored = values.codec.rotation.invert(rotated)
-        dense = restored if dense is None else dense + restored
+        dense = plus(dense, values.codec.rotation.invert(rotated))
+    if dense is None:
+        raise UnsupportedAttentionError("the cache is empty: attention needs at least one token")
     return dense.reshape(*queries.shape[:3], values.shape[3]).astype(queries.dtype)
 
 
@@ -76,9 +78,9 @@ def attend_at_once(query: Query, mask: Mask, pieces: Sequence[Piece], sinks: mx.
     for piece in pieces:
         part = piece.weighted_sum(weights[..., piece.start : piece.start + piece.tokens])
         if isinstance(piece, PackedPiece):
-            rotated = part if rotated is None else rotated + part
+            rotated = plus(rotated, part)
         else:
-            dense = part if dense is None else dense + part
+            dense = plus(dense, part)
     return dense, rotated
 
 
@@ -99,10 +101,14 @@ def attend_online(query: Query, mask: Mask, pieces: Sequence[Piece], sinks: mx.a
         dense = None if dense is None else dense * shrink
         rotated = None if rotated is None else rotated * shrink
         if isinstance(piece, PackedPiece):
-            rotated = part if rotated is None else rotated + part
+            rotated = plus(rotated, part)
         else:
-            dense = part if dense is None else dense + part
+            dense = plus(dense, part)
         # Without this, MLX may compute the scores of all pieces before it uses any.
         mx.async_eval(total, maximum, *(x for x in (dense, rotated) if x is not None))
     total = query.by_row(total)
     return (None if dense is None else dense / total, None if rotated is None else rotated / total)
+
+
+def plus(total: mx.array | None, part: mx.array) -> mx.array:
+    return part if total is None else total + part

@@ -8,7 +8,7 @@ The dense form of the whole history never exists.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Self
 
 import mlx.core as mx
@@ -31,12 +31,19 @@ class Layout:
     heads: int
     key_dim: int
     value_dim: int
-    dtype: mx.Dtype
+    dtype_name: str
 
     @classmethod
     def of(cls, keys: mx.array, values: mx.array) -> Self:
         """Return the layout of keys [B, H, L, Dk] and values [B, H, L, Dv]."""
-        return cls(keys.shape[0], keys.shape[1], keys.shape[3], values.shape[3], keys.dtype)
+        return cls(
+            keys.shape[0], keys.shape[1], keys.shape[3], values.shape[3], str(keys.dtype).removeprefix("mlx.core.")
+        )
+
+    @property
+    def dtype(self) -> mx.Dtype:
+        """Dtype of the keys and values that the model makes."""
+        return getattr(mx, self.dtype_name)
 
     @property
     def dense_bytes_per_token(self) -> int:
@@ -68,9 +75,9 @@ class TurboQuantKVCache:
     def __init__(self, config: TurboQuantConfig) -> None:
         self.config = config
         self.layout: Layout | None = None
-        self.sink = DenseSegment()
+        self.sink = DenseSegment(step=max(1, config.sink_tokens))
         self.packed = PackedSegment()
-        self.tail = DenseSegment()
+        self.tail = DenseSegment(step=config.block_tokens)
         self.mean: mx.array | None = None  # [B, H, 1, Dk] float32, frozen at the first compression
         self.reads = CodeReads()
 
@@ -188,7 +195,7 @@ class TurboQuantKVCache:
         return {
             "schema_version": SCHEMA_VERSION,
             "config": self.config.to_json(),
-            "layout": layout and [layout.batch, layout.heads, layout.key_dim, layout.value_dim, str(layout.dtype)],
+            "layout": layout and list(astuple(layout)),
             "lengths": [self.sink.length, packed.length, self.tail.length],
             "sink": [self.sink.keys, self.sink.values],
             "packed": [packed.keys and packed.keys.arrays(), packed.values and packed.values.arrays()],
@@ -212,15 +219,14 @@ class TurboQuantKVCache:
         cache = cls(TurboQuantConfig.from_json(state["config"]))
         if state["layout"] is None:
             return cache
-        *sizes, dtype = state["layout"]
-        layout = cache.layout = Layout(*sizes, dtype=getattr(mx, dtype.removeprefix("mlx.core.")))
+        layout = cache.layout = Layout(*state["layout"])
         sink, packed, tail = state["lengths"]
-        cache.sink = DenseSegment(*state["sink"], sink)
-        cache.tail = DenseSegment(*state["tail"], tail)
+        cache.sink = DenseSegment(cache.sink.step, state["sink"][0], state["sink"][1], sink)
+        cache.tail = DenseSegment(cache.tail.step, state["tail"][0], state["tail"][1], tail)
         keys, values = state["packed"]
         cache.packed = PackedSegment(
-            keys and cache.config.keys.code_type(layout.key_dim, **keys),
-            values and cache.config.values.code_type(layout.value_dim, **values),
+            keys and cache.config.keys.code_from(layout.key_dim, keys),
+            values and cache.config.values.code_from(layout.value_dim, values),
             packed,
         )
         cache.mean = state["mean"]

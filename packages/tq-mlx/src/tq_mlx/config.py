@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ import msgspec
 import tq_contract
 from tq_core import Codec, InvalidCodecError, codec_from_dict, codec_to_dict
 from tq_mlx.errors import ConfigError
+from tq_mlx.key_bits import KeyBits, key_bits_from_dict, key_bits_to_dict
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class TurboQuantConfig:
         sink_tokens: first tokens of the sequence that stay dense for good.
         tail_tokens: newest tokens that stay dense at least; with 0, a token is coded before it is first attended to.
         block_tokens: tokens that are coded at a time, when the tail has grown that much beyond tail_tokens.
+        key_bits: rule by which each layer's key bits are chosen at the first compression, instead of those of ``keys``;
+            None for the same bits on every layer.
         preset: name of the contract's preset that these fields are, if they are one; no part of the fingerprint.
     """
 
@@ -33,13 +36,17 @@ class TurboQuantConfig:
     sink_tokens: int = 4
     tail_tokens: int = 128
     block_tokens: int = 64
+    key_bits: KeyBits | None = None
     preset: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse token counts out of range."""
+        """Refuse values of the wrong kind and token counts out of range."""
+        if type(self.center_keys) is not bool:
+            raise ConfigError(f"center_keys is {self.center_keys!r}: use true or false")
         for name, least in (("sink_tokens", 0), ("tail_tokens", 0), ("block_tokens", 1)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} is {getattr(self, name)}: use {least} or more")
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ConfigError(f"{name} is {value!r}: use a whole number from {least} on")
 
     @classmethod
     def from_preset(cls, name: str) -> Self:
@@ -55,28 +62,39 @@ class TurboQuantConfig:
             raise ConfigError(f"unknown fields {unknown}: a configuration has {sorted(known)}")
         if missing := sorted({"keys", "values"} - set(data)):
             raise ConfigError(f"fields {missing} are missing: name a codec for keys and for values")
+        rest: dict[str, Any] = {name: data[name] for name in data if name not in ("keys", "values")}
+        rest["key_bits"] = key_bits_from_dict(rest.get("key_bits"))
         try:
-            codecs = {side: codec_from_dict(data[side]) for side in ("keys", "values")}
+            return cls(codec_from_dict(data["keys"]), codec_from_dict(data["values"]), **rest)
         except (InvalidCodecError, TypeError) as error:
             raise ConfigError(str(error)) from error
-        return cls(**(dict(data) | codecs))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Return the configuration written by ``to_json``."""
-        data = json.loads(text)
-        if not isinstance(data, dict):
-            raise ConfigError(f"a configuration is a JSON object, not {type(data).__name__}")
-        return cls.from_dict(data)
+        try:
+            return cls.from_dict(msgspec.json.decode(text, type=dict[str, Any]))
+        except msgspec.MsgspecError as error:
+            raise ConfigError(f"not a configuration in JSON: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field as JSON values."""
         data = {f.name: getattr(self, f.name) for f in fields(self)}
-        return data | {"keys": codec_to_dict(self.keys), "values": codec_to_dict(self.values)}
+        codecs = {"keys": codec_to_dict(self.keys), "values": codec_to_dict(self.values)}
+        return data | codecs | {"key_bits": key_bits_to_dict(self.key_bits)}
 
     def to_json(self) -> str:
         """Return every field as canonical JSON (sorted, no spaces)."""
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+
+    def for_layers(self, norms: Sequence[float]) -> list[Self]:
+        """Return each layer's own configuration, its key bits chosen by the rule from the layers' key norms.
+
+        A codec that lacks a width gets the next smaller one that it has.
+        """
+        if self.key_bits is None:
+            return [self] * len(norms)
+        return [replace(self, keys=with_bits(self.keys, bits), key_bits=None) for bits in self.key_bits.bits(norms)]
 
     @property
     def fingerprint(self) -> str:
@@ -87,3 +105,15 @@ class TurboQuantConfig:
     def label(self) -> str:
         """The preset's name, or "custom" and the start of the fingerprint."""
         return self.preset or f"custom:{self.fingerprint[:8]}"
+
+
+def with_bits(codec: Codec[Any], bits: int) -> Codec[Any]:
+    """Return the codec with that many bits, or the most below that it has."""
+    if "bits" not in {f.name for f in fields(codec)}:
+        raise ConfigError(f"key_bits needs a codec with a number of bits: {codec.name} has none")
+    for fewer in range(bits, 0, -1):
+        try:
+            return replace(codec, bits=fewer)  # pyright: ignore[reportCallIssue]
+        except InvalidCodecError:
+            continue
+    raise ConfigError(f"codec {codec.name} has no width of {bits} bits or fewer")

@@ -19,6 +19,8 @@ class UpgradeEvent:
         new_bytes: bytes allocated after.
         family: model family by which the layer was admitted.
         config: the configuration's label: its preset, or "custom:" and its fingerprint's start.
+        keys: codec of this layer's keys, such as "mse 4"; "dense" where it was not compressed.
+        values: codec of this layer's values.
     """
 
     layer: int
@@ -31,6 +33,8 @@ class UpgradeEvent:
     new_bytes: int
     family: str
     config: str
+    keys: str
+    values: str
 
     @property
     def ratio(self) -> float:

@@ -12,6 +12,7 @@ import mlx.core as mx
 from tq_mlx.attention import streaming_attention
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
+from tq_mlx.errors import ConfigError
 from tq_mlx.support import family_of
 from tq_mlx.upgrade import upgrade_cache_list
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
@@ -29,6 +30,11 @@ def make_prompt_cache(
     """Return the model's caches, compressed from the first token on if a configuration is given."""
     cache = original(model, max_kv_size)
     if turboquant_config is not None:
+        if turboquant_config.key_bits is not None:
+            raise ConfigError(
+                "key_bits are chosen from the keys of a prompt, which an empty cache has not: pass turboquant_config "
+                "to generate, or call upgrade_cache_list after the prefill"
+            )
         upgrade_cache_list(cache, 0, config=turboquant_config, model_family=family_of(model))
     return cache
 

@@ -11,9 +11,8 @@ import importlib.metadata
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
 import tq_contract
@@ -64,7 +63,7 @@ def installed() -> bool:
 
 
 @contextmanager
-def hooks_installed() -> Iterator[None]:
+def hooks_installed() -> Generator[None]:
     """Install the hooks for a ``with`` block and leave them afterwards as they were before it."""
     before = installed()
     install()
@@ -100,9 +99,8 @@ def replacement_of(name: str, originals: dict[str, Callable[..., Any]]) -> Calla
 def rebind(old: Callable[..., Any], new: Callable[..., Any]) -> None:
     """Replace ``old`` by ``new`` wherever a loaded module has a name for it."""
     for module in list(sys.modules.values()):
-        if isinstance(module, ModuleType) and module.__name__ != __name__:
-            for name in [name for name, value in list(vars(module).items()) if value is old]:
-                setattr(module, name, new)
+        for name in [name for name, value in list(vars(module).items()) if value is old]:
+            setattr(module, name, new)
 
 
 def check_version() -> None:

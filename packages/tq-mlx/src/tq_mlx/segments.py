@@ -7,31 +7,33 @@ import mlx.core as mx
 
 from tq_core import Code
 
-STEP = 256
-"""Capacity is a multiple of this many tokens and grows by a sixteenth at least: appends stay cheap at any length."""
+PACKED_STEP = 256
+"""Capacity for codes is a multiple of this many tokens."""
 
 C = TypeVar("C", bound=Code)
 
 
-def appended(buffer: mx.array | None, length: int, x: mx.array) -> mx.array:
+def appended(buffer: mx.array | None, length: int, x: mx.array, step: int) -> mx.array:
     """Return the buffer [..., capacity, width] with tokens x [..., n, width] written behind its first ``length``.
+
+    A capacity that does not suffice grows to a multiple of ``step``, by a sixteenth at least.
 
     Beyond what was written it holds zeros or what was trimmed away: finite numbers that weigh nothing once masked.
     """
     end = length + x.shape[-2]
     if buffer is None:
-        buffer = mx.zeros((*x.shape[:-2], capacity_for(end), x.shape[-1]), dtype=x.dtype)
+        buffer = mx.zeros((*x.shape[:-2], round_up(end, step), x.shape[-1]), dtype=x.dtype)
     elif end > buffer.shape[-2]:
-        more = capacity_for(max(end, length + length // 16)) - buffer.shape[-2]
+        more = round_up(max(end, length + length // 16), step) - buffer.shape[-2]
         room = mx.zeros((*x.shape[:-2], more, x.shape[-1]), dtype=buffer.dtype)
         buffer = mx.concatenate([buffer, room], axis=-2)
     buffer[..., length:end, :] = x
     return buffer
 
 
-def capacity_for(tokens: int) -> int:
-    """Return the capacity that holds so many tokens."""
-    return -(-tokens // STEP) * STEP
+def round_up(tokens: int, step: int) -> int:
+    """Return the smallest multiple of ``step`` that is not below ``tokens``."""
+    return -(-tokens // step) * step
 
 
 def handle(array: mx.array) -> mx.array:
@@ -41,16 +43,21 @@ def handle(array: mx.array) -> mx.array:
 
 @dataclass
 class DenseSegment:
-    """Keys and values [B, H, capacity, D] as the model made them, of which the first ``length`` tokens are live."""
+    """Keys and values [B, H, capacity, D] as the model made them, of which the first ``length`` tokens are live.
 
+    Attributes:
+        step: tokens by which the capacity grows.
+    """
+
+    step: int
     keys: mx.array | None = None
     values: mx.array | None = None
     length: int = 0
 
     def append(self, keys: mx.array, values: mx.array) -> None:
         """Add tokens [B, H, n, D] behind the live ones."""
-        self.keys = appended(self.keys, self.length, keys)
-        self.values = appended(self.values, self.length, values)
+        self.keys = appended(self.keys, self.length, keys, self.step)
+        self.values = appended(self.values, self.length, values, self.step)
         self.length += keys.shape[-2]
 
     def live(self, stop: int | None = None) -> tuple[mx.array, mx.array] | None:
@@ -104,5 +111,5 @@ class PackedSegment:
 def appended_code(buffer: C | None, length: int, code: C) -> C:
     """Return the code's buffers with ``code`` written behind their first ``length`` tokens."""
     old = {} if buffer is None else buffer.arrays()
-    new = {name: appended(old.get(name), length, array) for name, array in code.arrays().items()}
+    new = {name: appended(old.get(name), length, array, PACKED_STEP) for name, array in code.arrays().items()}
     return type(code)(code.head_dim, **new)

@@ -8,6 +8,7 @@ from mlx_lm.models.cache import KVCache, RotatingKVCache
 
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.support import SLIDING
+from tq_mlx.upstream import used_bytes
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class LayerStatus:
         index: place in the cache list.
         requested: label of the configuration asked of the list, or "dense".
         realised: label of the configuration in force on this layer, or "dense".
+        keys: codec of the keys, such as "mse 4", or "dense".
+        values: codec of the values, or "dense".
         reason: why the two differ, or how much is coded.
         offset: tokens held.
         nbytes: bytes allocated.
@@ -29,6 +32,8 @@ class LayerStatus:
     index: int
     requested: str
     realised: str
+    keys: str
+    values: str
     reason: str
     offset: int
     nbytes: int
@@ -58,9 +63,21 @@ class CacheStatus:
         """Bytes allocated over dense bytes; 1 for an empty cache."""
         return self.nbytes / self.dense_bytes if self.dense_bytes else 1.0
 
+    @property
+    def bits_per_value(self) -> float | None:
+        """Stored bits per value of the coded tokens, over all layers; None where nothing is coded."""
+        coded = [layer for layer in self.layers if layer.bits_per_value is not None]
+        weight = sum(layer.dense_bytes for layer in coded)
+        return sum((layer.bits_per_value or 0.0) * layer.dense_bytes for layer in coded) / weight if weight else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return every field and sum as JSON values."""
-        sums = {"nbytes": self.nbytes, "dense_bytes": self.dense_bytes, "ratio": self.ratio}
+        sums = {
+            "nbytes": self.nbytes,
+            "dense_bytes": self.dense_bytes,
+            "ratio": self.ratio,
+            "bits_per_value": self.bits_per_value,
+        }
         return sums | {"layers": [asdict(layer) for layer in self.layers]}
 
 
@@ -78,10 +95,12 @@ def layer_status(index: int, cache: Any, requested: str) -> LayerStatus:
         index=index,
         requested=requested,
         realised="dense",
+        keys="dense",
+        values="dense",
         reason=dense_reason(cache, requested),
         offset=cache.offset,
         nbytes=cache.nbytes,
-        dense_bytes=used_bytes(cache),
+        dense_bytes=used_bytes(cache) if isinstance(cache, KVCache | RotatingKVCache) else cache.nbytes,
         bits_per_value=None,
         codes_read=0,
     )
@@ -95,6 +114,8 @@ def compressed_status(index: int, cache: TurboQuantKVCache) -> LayerStatus:
         index=index,
         requested=cache.config.label,
         realised=cache.config.label,
+        keys=cache.config.keys.label,
+        values=cache.config.values.label,
         reason=f"tokens: {counts}",
         offset=cache.offset,
         nbytes=cache.nbytes,
@@ -108,10 +129,3 @@ def dense_reason(cache: Any, requested: str) -> str:
     if requested == "dense":
         return "compression was not asked for"
     return SLIDING if isinstance(cache, RotatingKVCache) else f"{type(cache).__name__} cannot be compressed"
-
-
-def used_bytes(cache: Any) -> int:
-    """Return the bytes of the tokens that an uncompressed cache holds, without its growth capacity."""
-    if not isinstance(cache, KVCache | RotatingKVCache) or cache.keys is None:
-        return cache.nbytes
-    return cache.nbytes * cache.size() // cache.keys.shape[2]

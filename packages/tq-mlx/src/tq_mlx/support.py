@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import mlx.core as mx
 from mlx_lm.models.cache import KVCache, RotatingKVCache
 
 import tq_contract
@@ -11,6 +10,7 @@ from tq_contract import Family
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError, UnsupportedFamilyError
+from tq_mlx.upstream import history
 
 SLIDING = "sliding-window layer: bounded already, left dense"
 ALREADY = "already compressed"
@@ -66,8 +66,8 @@ def judge(layer: int, cache: Any, config: TurboQuantConfig) -> Verdict:
             f"layer {layer} holds a {type(cache).__name__}: only mlx_lm's KVCache can be compressed; "
             "start from make_prompt_cache(model) without other quantization"
         )
-    keys: mx.array | None = cache.keys
-    if keys is not None:
-        config.keys.check(keys.shape[-1])
-        config.values.check(cache.values.shape[-1])
+    held = history(cache)
+    if held is not None:
+        config.keys.check(held[0].shape[-1])
+        config.values.check(held[1].shape[-1])
     return Verdict(True, f"compressed from position {config.sink_tokens} on")

@@ -1,5 +1,6 @@
 """upgrade_cache_list: turn a model's dense caches into compressed ones, in place, all layers or none."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
@@ -10,7 +11,9 @@ from tq_core.errors import NonFiniteError
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.events import UpgradeEvent
-from tq_mlx.support import ALREADY, admit_family, judge
+from tq_mlx.key_bits import key_norm
+from tq_mlx.support import ALREADY, Verdict, admit_family, judge
+from tq_mlx.upstream import history
 
 
 def upgrade_cache_list(
@@ -43,15 +46,15 @@ def upgrade_cache_list(
     """
     family = admit_family(model_family)
     verdicts = [judge(index, layer, config) for index, layer in enumerate(cache)]
-    due = max((layer.offset for layer in cache), default=0) >= k_start
-    if not due or not any(verdict.compress for verdict in verdicts):
+    if not any(verdict.compress for verdict in verdicts) or not due(cache, k_start, config):
         return []
     for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
         if verdict.compress:
             check_layer(index, layer)
     events: list[UpgradeEvent] = []
+    configs = layer_configs(cache, verdicts, config)
     for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
-        upgraded = compress_layer(layer, config) if verdict.compress else layer
+        upgraded = compress_layer(layer, configs[index]) if verdict.compress else layer
         events.append(
             UpgradeEvent(
                 layer=index,
@@ -64,17 +67,42 @@ def upgrade_cache_list(
                 new_bytes=upgraded.nbytes,
                 family=family.name,
                 config=config.label,
+                keys=configs[index].keys.label if verdict.compress else "dense",
+                values=configs[index].values.label if verdict.compress else "dense",
             )
         )
         cache[index] = upgraded
     return events
 
 
+def due(cache: Sequence[Any], k_start: int, config: TurboQuantConfig) -> bool:
+    """Return whether the time to compress has come: a rule for key bits needs keys beyond the sink to look at."""
+    held = max((layer.offset for layer in cache), default=0)
+    return held >= k_start and (config.key_bits is None or held > config.sink_tokens)
+
+
+def layer_configs(
+    cache: Sequence[Any], verdicts: Sequence[Verdict], config: TurboQuantConfig
+) -> dict[int, TurboQuantConfig]:
+    """Return each layer's own configuration, by index, for the layers that are to be compressed."""
+    chosen = [index for index, verdict in enumerate(verdicts) if verdict.compress]
+    if config.key_bits is None:
+        return dict.fromkeys(chosen, config)
+    norms = [layer_key_norm(cache[index], config) for index in chosen]
+    return dict(zip(chosen, config.for_layers(norms), strict=True))
+
+
+def layer_key_norm(layer: KVCache, config: TurboQuantConfig) -> float:
+    held = history(layer)
+    return key_norm(held[0], sink_tokens=config.sink_tokens, centred=config.center_keys) if held else 0.0
+
+
 def check_layer(index: int, layer: KVCache) -> None:
     """Raise NonFiniteError, naming the layer, if its keys or values hold NaN or Inf."""
-    if not layer.offset:
+    held = history(layer)
+    if held is None:
         return
-    for side, array in zip(("keys", "values"), layer.keys_and_values(), strict=True):
+    for side, array in zip(("keys", "values"), held, strict=True):
         try:
             check_finite(array)
         except NonFiniteError as error:
@@ -84,7 +112,8 @@ def check_layer(index: int, layer: KVCache) -> None:
 def compress_layer(layer: KVCache, config: TurboQuantConfig) -> TurboQuantKVCache:
     """Return a compressed cache of the same history."""
     compressed = TurboQuantKVCache(config)
-    if layer.offset:
-        compressed.load_history(*layer.keys_and_values())
+    held = history(layer)
+    if held is not None:
+        compressed.load_history(*held)
         mx.eval(compressed.state)
     return compressed

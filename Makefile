@@ -1,0 +1,52 @@
+# `make demo` sets everything up and runs the main job; `make test` sets everything up and passes the tests.
+# Needed: Python 3.11 or newer with pip. uv is fetched into .tools/ when it is missing; the system's Python is left alone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; assert sys.version_info >= (3, 11); print(sys.executable)' 2>/dev/null && break; done)
+UV := $(shell command -v uv || echo .tools/bin/uv)
+export UV_PYTHON ?= $(PYTHON)
+RUN := $(UV) run --locked
+
+.PHONY: help setup demo test check lint types layers lock compile clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.tools/bin/uv:
+	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11 or newer found: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@echo "uv is missing: installing it into .tools/"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.8'
+
+setup: $(UV) ## install everything into .venv
+	@$(UV) sync --locked
+
+demo: setup ## generate from compressed caches of two real models, dense beside them
+	@$(RUN) scripts/demo.py
+
+test: setup ## run all tests
+	@$(RUN) pytest $(PYTEST)
+
+check: lint types layers lock ## lint, types, layers, lock
+
+lint: setup
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+
+types: setup
+	@$(RUN) pyright
+
+layers: setup
+	@$(RUN) lint-imports
+
+lock: $(UV)
+	@$(UV) lock --check
+
+compile: setup ## compile every module to bytecode
+	@$(RUN) python -m compileall -q packages tests scripts
+
+clean: ## remove everything that was installed or built here
+	rm -rf .venv .tools dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

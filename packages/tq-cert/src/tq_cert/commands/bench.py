@@ -1,0 +1,17 @@
+"""`tq-cert bench LANE`: the measurement lanes, one module each."""
+
+from tq_cert.commands import Subcommands, bench_quality, bench_sweep
+
+LANES = (bench_quality, bench_sweep)
+
+
+def add_parser(subcommands: Subcommands) -> None:
+    """Declare the lanes."""
+    parser = subcommands.add_parser(
+        "bench",
+        help="measure quality on a real model",
+        description="Measures on a real model, teacher-forced, through the real cache and the real attention.",
+    )
+    lanes = parser.add_subparsers(metavar="LANE", required=True)
+    for lane in LANES:
+        lane.add_parser(lanes)

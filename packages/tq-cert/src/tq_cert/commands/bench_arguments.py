@@ -1,0 +1,76 @@
+"""What the bench lanes share on the command line: the model, the text, the scope, and where the report goes."""
+
+import argparse
+from pathlib import Path
+
+from tq_cert import sample_models
+from tq_cert.lanes.quality.settings import LAYERS, MODES, Scope
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Declare the model and the text."""
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="|".join((*sample_models.NAMES, "DIR")),
+        help="a sample model (built on first use) or a directory that mlx-lm loads",
+    )
+    parser.add_argument(
+        "--text", type=Path, metavar="FILE", help="UTF-8 text to measure on (default: Python's documentation topics)"
+    )
+
+
+def add_scope(parser: argparse.ArgumentParser, *, context: int, windows: int) -> None:
+    """Declare how much is measured, and how."""
+    parser.add_argument(
+        "--context", type=int, default=context, metavar="N", help="tokens of a window (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--windows", type=int, default=windows, metavar="N", help="windows of the text (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--chunk", type=int, default=256, metavar="N", help="tokens fed at a time (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--mode",
+        choices=MODES,
+        default="stress",
+        help="stress: every token but the sinks is coded at once; service: the configuration's own tail stays dense "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--layers",
+        choices=LAYERS,
+        default="default",
+        help="default: what the support gate admits; all: every layer, sliding windows too, past the gate, for "
+        "evaluation (default: %(default)s)",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Declare where the report goes."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write the report as JSON; an interrupted run with the same FILE goes on where it stopped",
+    )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as GitHub Markdown")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON, no progress")
+
+
+def scope_of(arguments: argparse.Namespace) -> Scope:
+    """The scope that was asked for.
+
+    Raises:
+        OptionError: a number is out of range.
+    """
+    scope = Scope(
+        context=arguments.context,
+        windows=arguments.windows,
+        chunk=arguments.chunk,
+        mode=arguments.mode,
+        layers=arguments.layers,
+    )
+    scope.check()
+    return scope

@@ -1,0 +1,7 @@
+"""The measurement lanes of `tq-cert bench`: each measures one thing and reports it in one envelope.
+
+`envelope` says what every report has in common, `provenance` where its numbers come from, `models` and `texts` what
+is measured on, `journal` how an interrupted run goes on. One package per lane: `quality`, `sweep`.
+
+Only `runtime` decides that MLX is there; modules that import MLX are imported after it has.
+"""

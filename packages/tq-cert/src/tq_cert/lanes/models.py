@@ -1,0 +1,84 @@
+"""The model that a lane measures: a sample model by name, or any directory that mlx-lm loads."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx_lm
+from mlx_lm.models.cache import make_prompt_cache
+
+import tq_contract
+from tq_cert import sample_models
+from tq_cert.errors import UnknownModelError
+from tq_cert.lanes.envelope import ModelInfo
+from tq_cert.progress import Progress
+from tq_cert.sample_models.recipes import recipe_for
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is ready to run."""
+
+    model: Any
+    tokenizer: Any
+    info: ModelInfo
+
+
+def load_model(name: str, progress: Progress) -> LoadedModel:
+    """Load the sample model of this name (building it first where needed) or the model in this directory.
+
+    Raises:
+        UnknownModelError: it is neither, or mlx-lm cannot load it.
+        TqCertError: a sample model could not be built.
+    """
+    if name in sample_models.NAMES:
+        directory, title = sample_models.build(name, progress=progress).directory, recipe_for(name).title
+    else:
+        directory = Path(name).expanduser().resolve()
+        title = directory.name
+    weights = sorted(directory.glob("*.safetensors"))
+    if not weights or not (directory / "config.json").is_file():
+        problem = "no sample model has that name, and it is no directory with config.json and *.safetensors"
+        raise UnknownModelError(name, problem, sample_models.NAMES)
+    try:
+        model, tokenizer = mlx_lm.load(str(directory))[:2]
+    except (OSError, ValueError, KeyError) as error:
+        raise UnknownModelError(name, f"mlx-lm cannot load it: {error}", sample_models.NAMES) from error
+    return LoadedModel(model, tokenizer, describe(model, title, digest_of(weights)))
+
+
+def describe(model: Any, name: str, weights_sha256: str) -> ModelInfo:
+    """What a report says of a model; runs it on one token to see its keys and values."""
+    cache: list[Any] = make_prompt_cache(model)
+    mx.eval(model(mx.array([[0]]), cache=cache))
+    arrays: list[mx.array] = [
+        array
+        for layer in cache
+        for array in (getattr(layer, "keys", None), getattr(layer, "values", None))
+        if array is not None
+    ]
+    model_type = str(getattr(model, "model_type", "unknown"))
+    family = tq_contract.load().family_of(model_type)
+    return ModelInfo(
+        name=name,
+        family=None if family is None else family.name,
+        model_type=model_type,
+        weights_sha256=weights_sha256,
+        dtype=str(arrays[0].dtype).removeprefix("mlx.core.") if arrays else "unknown",
+        layers=len(cache),
+        head_dims=tuple(sorted({array.shape[-1] for array in arrays})),
+    )
+
+
+def digest_of(weights: list[Path]) -> str:
+    """SHA-256 of the weights file; of several, that of their digests and names."""
+    digests: list[str] = []
+    for path in weights:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(digests) == 1:
+        return digests[0]
+    listing = "".join(f"{digest}  {path.name}\n" for digest, path in zip(digests, weights, strict=True))
+    return hashlib.sha256(listing.encode()).hexdigest()

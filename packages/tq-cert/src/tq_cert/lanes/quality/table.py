@@ -1,0 +1,95 @@
+"""A quality report for people: a table on the terminal, or GitHub Markdown."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tq_cert.lanes.envelope import ModelInfo, TextInfo
+from tq_cert.lanes.provenance import Provenance
+from tq_cert.lanes.quality.record import QualityReport, QualityRow
+from tq_cert.lanes.tables import TIMES, Grid
+
+BASELINE = "mlx:kv4"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading and what it shows of a row."""
+
+    heading: str
+    cell: Callable[[QualityRow], str]
+
+
+def grids(report: QualityReport) -> tuple[Grid, Grid]:
+    """The results, and KL by position."""
+    columns = columns_for(report.rows)
+    results = Grid(
+        title=heading(report),
+        headings=tuple(column.heading for column in columns),
+        rows=tuple(tuple(column.cell(row) for column in columns) for row in report.rows),
+        notes=notes(report.rows, report.text, report.model, report.created, report.provenance),
+    )
+    edges = [f"{bucket.start}-{bucket.stop}" for bucket in report.rows[0].buckets]
+    by_position = Grid(
+        title="Mean KL by position",
+        headings=("method", *edges),
+        rows=tuple((row.method, *(number(bucket.kl) for bucket in row.buckets)) for row in report.rows),
+        notes=(),
+    )
+    return results, by_position
+
+
+def columns_for(rows: Sequence[QualityRow]) -> list[Column]:
+    columns = [Column("method", lambda row: row.method), Column("bits", lambda row: f"{row.stored_bits.model16:.2f}")]
+    if any(abs(row.stored_bits.as_run - row.stored_bits.model16) > 0.005 for row in rows):
+        columns.append(Column("as run", lambda row: f"{row.stored_bits.as_run:.2f}"))
+    columns += [Column("mean KL", lambda row: number(row.kl.mean)), Column("± 95 %", reach)]
+    baseline = next((row.kl.mean for row in rows if row.method == BASELINE), 0.0)
+    if baseline:
+        columns.append(Column(f"{TIMES} {BASELINE}", lambda row: f"{row.kl.mean / baseline:.3f}"))
+    columns += [
+        Column("p50", lambda row: number(row.kl.p50)),
+        Column("p99", lambda row: number(row.kl.p99)),
+        Column("p99.9", lambda row: number(row.kl.p999)),
+        Column("flips", lambda row: f"{row.flip_rate:.2%}"),
+        Column("perplexity", lambda row: f"{row.perplexity:.3f}"),
+        Column("change", lambda row: f"{row.perplexity_change:+.2%}"),
+        Column("s", lambda row: f"{row.seconds:.1f}"),
+    ]
+    return columns
+
+
+def reach(row: QualityRow) -> str:
+    return "" if row.kl.interval is None else number(row.kl.interval[1] - row.kl.mean)
+
+
+def number(value: float) -> str:
+    """Three significant digits; zero stays apart from what is merely small."""
+    if value == 0:
+        return "0"
+    return f"{value:.2g}" if abs(value) < 1e-4 else f"{value:.3g}"
+
+
+def heading(report: QualityReport) -> str:
+    scope = report.settings.scope
+    name = report.model.name if report.model else "?"
+    layers = "all layers" if scope.layers == "all" else "default layers"
+    return f"{name}, {scope.windows} {TIMES} {scope.context} tokens, {scope.mode}, {layers}"
+
+
+def notes(
+    rows: Sequence[QualityRow], text: TextInfo | None, model: ModelInfo | None, created: str, provenance: Provenance
+) -> tuple[str, ...]:
+    """What a reader of the numbers must know."""
+    lines = [
+        "KL(dense ‖ method) in nats, full vocabulary, teacher-forced; bits: stored bits per value of a 16-bit model."
+    ]
+    for row in rows:
+        if 0 < row.compressed_layers < row.layers:
+            lines.append(f"{row.method} compresses {row.compressed_layers} of {row.layers} layers.")
+        if row.compressed_layers == 0 and row.kl.mean > 0:
+            lines.append(f"The dense run differs from itself by {number(row.kl.mean)}: this backend's noise.")
+    if text:
+        lines.append(f"Text: {text.name}, SHA-256 {text.sha256[:16]}…, {text.tokens} tokens.")
+    if model:
+        lines.append(f"Weights: SHA-256 {model.weights_sha256[:16]}…, {model.dtype}.")
+    return (*lines, f"Measured {created} with {provenance.line}.")

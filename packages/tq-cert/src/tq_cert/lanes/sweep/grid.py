@@ -1,0 +1,103 @@
+"""The grid: every combination of bits, codec and levers, as methods of the quality lane."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from tq_cert.errors import OptionError
+from tq_cert.lanes.quality.methods import TurboQuant
+
+Codec = Literal["mse", "uniform"]
+Lever = Literal["centering", "search", "sinks"]
+CODECS: tuple[Codec, ...] = ("mse", "uniform")
+LEVERS: tuple[Lever, ...] = ("centering", "search", "sinks")
+SINK_TOKENS = 4
+
+
+class GridPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One combination.
+
+    Attributes:
+        codec: of keys and values.
+        k_bits: of the keys' codes.
+        v_bits: of the values' codes.
+        centering: whether the keys' mean is taken off.
+        search: whether the encoder tries several scales.
+        sinks: whether the first four tokens stay dense.
+    """
+
+    codec: Codec
+    k_bits: int
+    v_bits: int
+    centering: bool = True
+    search: bool = True
+    sinks: bool = True
+
+    @property
+    def name(self) -> str:
+        """Codec and bits, and the levers that are off."""
+        off = [f" no-{lever}" for lever in LEVERS if not getattr(self, lever)]
+        return f"{self.codec} k{self.k_bits}v{self.v_bits}{''.join(off)}"
+
+    @property
+    def method(self) -> TurboQuant:
+        """The configuration, to be measured."""
+        return TurboQuant(
+            self.name,
+            {
+                "keys": self.codec_parameters(self.k_bits),
+                "values": self.codec_parameters(self.v_bits),
+                "center_keys": self.centering,
+                "sink_tokens": SINK_TOKENS if self.sinks else 0,
+            },
+        )
+
+    def codec_parameters(self, bits: int) -> dict[str, object]:
+        return {"codec": self.codec, "bits": bits, "gain": "least_squares", "scale_search": self.search}
+
+
+def make_grid(
+    codecs: Sequence[Codec], k_bits: Sequence[int], v_bits: Sequence[int], levers: Sequence[Lever]
+) -> tuple[GridPoint, ...]:
+    """Every combination; the levers named are switched on and off, the others stay on."""
+    centering, search, sinks = ((True, False) if lever in levers else (True,) for lever in LEVERS)
+    return tuple(
+        GridPoint(codec, k, v, *switches)
+        for codec in codecs
+        for k in k_bits
+        for v in v_bits
+        for switches in itertools.product(centering, search, sinks)
+    )
+
+
+def bits_list(option: str, text: str) -> tuple[int, ...]:
+    """The bit widths of a list with commas between.
+
+    Raises:
+        OptionError: one is no number from 1 to 8, or comes twice.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    known = [str(bits) for bits in range(1, 9)]
+    return tuple(int(part) for part in chosen(option, parts, known))
+
+
+def names_list(option: str, text: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The names of a list with commas between; "all" for every one, "none" for none.
+
+    Raises:
+        OptionError: one is not known, or comes twice.
+    """
+    if text in ("all", "none"):
+        return tuple(known) if text == "all" else ()
+    return tuple(chosen(option, [part.strip() for part in text.split(",")], known))
+
+
+def chosen(option: str, parts: Sequence[str], known: Sequence[str]) -> Sequence[str]:
+    for part in parts:
+        if part not in known:
+            raise OptionError(option, f"{part!r} is not known", f"choose from {', '.join(known)}")
+        if parts.count(part) > 1:
+            raise OptionError(option, f"{part!r} comes twice", "name it once")
+    return parts

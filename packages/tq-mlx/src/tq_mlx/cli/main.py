@@ -1,0 +1,47 @@
+"""Parse the command line, run the subcommand, turn typed errors into messages and exit codes.
+
+Exit codes: 0 good, 1 findings, 2 usage or input/output, 3 refused.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from tq_contract import UnknownNameError
+from tq_core import NonFiniteError, TurboQuantError
+from tq_mlx.cli import generate
+from tq_mlx.errors import (
+    HookError,
+    UnsupportedAttentionError,
+    UnsupportedCacheError,
+    UnsupportedFamilyError,
+)
+
+REFUSALS = (HookError, NonFiniteError, UnsupportedAttentionError, UnsupportedCacheError, UnsupportedFamilyError)
+
+COMMANDS = (generate,)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all subcommands."""
+    top = argparse.ArgumentParser(prog="tq-mlx", description="Compressed KV caches for mlx-lm.")
+    subcommands = top.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(subcommands)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("tq-mlx: interrupted", file=sys.stderr)
+        return 130
+    except REFUSALS as error:
+        print(f"tq-mlx: refused: {error}", file=sys.stderr)
+        return 3
+    except (TurboQuantError, UnknownNameError, OSError) as error:
+        print(f"tq-mlx: {error}", file=sys.stderr)
+        return 2

@@ -1,0 +1,38 @@
+"""Tables for people."""
+
+from rich.table import Table
+
+from tq_mlx.cli.run import Comparison, Run
+
+
+def comparison_table(outcome: Comparison) -> Table:
+    """Return dense and compressed side by side."""
+    dense, compressed = outcome.dense, outcome.compressed
+    table = Table(title=f"{dense.prompt_tokens} prompt tokens, {len(dense.tokens)} generated")
+    for column in ("", dense.label, compressed.label):
+        table.add_column(column, justify="left" if not column else "right")
+    table.add_row("text", shorten(dense.text), shorten(compressed.text))
+    table.add_row("cache bytes", f"{dense.status.nbytes:,}", f"{compressed.status.nbytes:,}")
+    table.add_row("of dense tokens' bytes", f"{dense.status.ratio:.3f}", f"{compressed.status.ratio:.3f}")
+    table.add_row("stored bits per coded value", "", f"{compressed.status.bits_per_value or 0:.2f}")
+    table.add_row("tokens per second", f"{dense.tokens_per_second:.1f}", f"{compressed.tokens_per_second:.1f}")
+    table.add_row("mean KL on the dense text", "0", f"{outcome.mean_kl:.5f}")
+    return table
+
+
+def layer_summary(run: Run) -> str:
+    """Return how many layers are compressed, and why the others are not."""
+    layers = run.status.layers
+    compressed = [layer for layer in layers if layer.realised != "dense"]
+    reads = sum(layer.codes_read for layer in compressed)
+    lines = [f"{len(compressed)} of {len(layers)} layers compressed with {run.label}; codes read {reads} times"]
+    for reason in dict.fromkeys(layer.reason for layer in layers if layer.realised == "dense"):
+        count = sum(layer.reason == reason for layer in layers)
+        lines.append(f"{count} layers dense: {reason}")
+    return "\n".join(lines)
+
+
+def shorten(text: str, limit: int = 160) -> str:
+    """Return one line of at most ``limit`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

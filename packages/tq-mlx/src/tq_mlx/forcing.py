@@ -1,0 +1,55 @@
+"""Teacher forcing: how far a compressed run's predictions move from the dense run's on the dense run's own tokens."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mlx.core as mx
+
+Progress = Callable[[int, int], None]
+
+PREFILL_TOKENS = 512
+
+
+def prefill(model: Any, tokens: Sequence[int], cache: list[Any]) -> None:
+    """Feed the prompt in chunks."""
+    for first in range(0, len(tokens), PREFILL_TOKENS):
+        model(mx.array([tokens[first : first + PREFILL_TOKENS]]), cache=cache)
+        mx.eval([layer.state for layer in cache])
+
+
+def mean_divergence(
+    model: Any,
+    prompt: Sequence[int],
+    continuation: Sequence[int],
+    dense: list[Any],
+    compressed: list[Any],
+    progress: Progress,
+) -> float:
+    """Return the mean KL divergence, in nats, of the compressed predictions of ``continuation`` from the dense ones.
+
+    Both caches are fed the prompt in chunks and then the continuation token by token, as generation would. The
+    distributions are over the full vocabulary, in float32.
+
+    Args:
+        model: an mlx-lm model.
+        prompt: token ids; the last one predicts the first of the continuation.
+        continuation: token ids.
+        dense: the model's empty caches.
+        compressed: the same, compressed.
+        progress: called with (tokens done, tokens in all).
+    """
+    for cache in (dense, compressed):
+        prefill(model, prompt[:-1], cache)
+    total = 0.0
+    inputs = [prompt[-1], *continuation[:-1]]
+    for done, token in enumerate(inputs, start=1):
+        expected, actual = (log_probabilities(model, token, cache) for cache in (dense, compressed))
+        total += float((mx.exp(expected) * (expected - actual)).sum())
+        progress(done, len(inputs))
+    return total / len(inputs)
+
+
+def log_probabilities(model: Any, token: int, cache: list[Any]) -> mx.array:
+    """Return the log-probabilities [vocabulary] (float32) that follow one more token."""
+    logits = model(mx.array([[token]]), cache=cache)[0, -1].astype(mx.float32)
+    return logits - mx.logsumexp(logits)

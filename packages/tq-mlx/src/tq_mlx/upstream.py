@@ -1,0 +1,18 @@
+"""The little that we use of mlx-lm's untyped caches, with types."""
+
+from typing import Any
+
+import mlx.core as mx
+
+
+def history(cache: Any) -> tuple[mx.array, mx.array] | None:
+    """Return the live keys and values [B, H, T, D] of a dense cache, or None while it is empty."""
+    return None if cache.empty() or not cache.offset else cache.keys_and_values()
+
+
+def used_bytes(cache: Any) -> int:
+    """Return the bytes of the tokens that a dense cache holds, without its growth capacity."""
+    held = history(cache)
+    if held is None:
+        return 0
+    return sum(array.nbytes // array.shape[-2] * min(cache.size(), array.shape[-2]) for array in held)

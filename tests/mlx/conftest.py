@@ -1,0 +1,65 @@
+"""Small random models of mlx-lm's own classes, and the presets that the tests run through."""
+
+import mlx.core as mx
+import pytest
+from mlx_lm.models import gemma3_text, llama
+
+import tq_mlx
+from tiny_tokenizer import TinyTokenizer
+
+
+@pytest.fixture(scope="session")
+def tiny_llama():
+    mx.random.seed(7)
+    args = llama.ModelArgs(
+        model_type="llama",
+        hidden_size=128,
+        num_hidden_layers=2,
+        intermediate_size=128,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=64,
+        rms_norm_eps=1e-5,
+        vocab_size=96,
+    )
+    model = llama.Model(args)
+    mx.eval(model.parameters())
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_gemma():
+    mx.random.seed(8)
+    args = gemma3_text.ModelArgs(
+        model_type="gemma3_text",
+        hidden_size=64,
+        num_hidden_layers=3,
+        intermediate_size=64,
+        num_attention_heads=2,
+        head_dim=64,
+        vocab_size=96,
+        num_key_value_heads=1,
+        sliding_window=32,
+        sliding_window_pattern=3,
+    )
+    model = gemma3_text.Model(args)
+    mx.eval(model.parameters())
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer():
+    return TinyTokenizer()
+
+
+@pytest.fixture(params=["paper_mse", "uniform_k4v4", "lloyd_k4v4"])
+def preset(request):
+    return tq_mlx.TurboQuantConfig.from_preset(request.param)
+
+
+@pytest.fixture(autouse=True)
+def hooks():
+    """Every test starts with the hooks installed, as after ``import tq_mlx``, and leaves them so."""
+    tq_mlx.install()
+    yield
+    tq_mlx.install()

@@ -1,0 +1,79 @@
+import json
+
+import pytest
+
+from tq_mlx.cli import main
+
+
+def text_of_length(tokens):
+    return "The keeper of the light wrote in the log every evening, and the log grew. " * (tokens // 16)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("family", ["llama", "gemma"])
+def test_compare_reports_both_runs(real_model, family, capsys):
+    arguments = ["--preset", "uniform_k4v4", "--prompt", text_of_length(700), "--max-tokens", "6"]
+    code = main(["generate", "--model", real_model(family), *arguments, "--compare", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert report["text"].strip()
+    assert (report["preset"], report["model_family"]) == ("uniform_k4v4", family)
+    assert report["prompt_tokens"] >= 512
+    assert report["generated_tokens"] == report["dense"]["generated_tokens"] == 6
+    assert report["tokens_per_second"] > 0
+    cache = report["cache"]
+    assert cache["bytes"] == sum(layer["bytes"] for layer in report["layers"])
+    assert cache["ratio"] == cache["bytes"] / cache["dense_bytes"] < 1
+    assert cache["bits_per_value"] == {"llama": 4.25, "gemma": 4.0625}[family]
+    assert 0 < report["mean_kl"] < 0.05
+    layers = report["layers"]
+    assert [layer["index"] for layer in layers] == list(range(len(layers)))
+    for layer in layers:
+        compressed = family == "llama" or layer["index"] % 6 == 5
+        assert layer["requested"] == "uniform_k4v4"
+        assert layer["realised"] == ("uniform_k4v4" if compressed else "dense")
+        assert (layer["codes_read"] > 0) is compressed
+        assert layer["reason"]
+
+
+@pytest.mark.model
+def test_a_threshold_beyond_the_text_leaves_the_cache_dense(real_model, capsys):
+    arguments = ["--preset", "lloyd_k4v4", "--prompt", "Hello", "--max-tokens", "3", "--start", "5000", "--json"]
+    assert main(["generate", "--model", real_model("llama"), *arguments]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {layer["realised"] for layer in report["layers"]} == {"dense"}
+    assert report["cache"]["bits_per_value"] is None
+
+
+def test_an_unknown_preset_is_a_usage_error(capsys):
+    assert main(["generate", "--model", ".", "--preset", "lloyd_k4v5", "--prompt", "x"]) == 2
+    assert "lloyd_k4v4" in capsys.readouterr().err
+
+
+def test_a_directory_without_a_model_is_a_usage_error(tmp_path, capsys):
+    assert main(["generate", "--model", str(tmp_path), "--preset", "lloyd_k4v4", "--prompt", "x"]) == 2
+    assert "holds no model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["generate"],
+        ["generate", "--model", "x", "--preset", "lloyd_k4v4"],
+        ["generate", "--model", "x", "--preset", "lloyd_k4v4", "--prompt", "x", "--max-tokens", "0"],
+        ["generate", "--model", "x", "--preset", "lloyd_k4v4", "--prompt", "x", "--start", "-1"],
+    ],
+)
+def test_wrong_arguments_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_a_family_outside_the_contract_is_refused(tiny_llama, tiny_tokenizer, monkeypatch, capsys):
+    monkeypatch.setattr(tiny_llama, "model_type", "mamba")
+    monkeypatch.setattr("tq_mlx.cli.generate.load_model", lambda name: (tiny_llama, tiny_tokenizer))
+    assert main(["generate", "--model", "x", "--preset", "lloyd_k4v4", "--prompt", "x"]) == 3
+    assert "'mamba'" in capsys.readouterr().err
