@@ -19,7 +19,7 @@ help: ## list the targets
 .tools/bin/uv:
 	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11 or newer found: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
 	@echo "uv is missing: installing it into .tools/"
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.8'
+	@PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.8'
 
 setup: $(UV) ## install everything into .venv
 	@$(UV) sync --locked

@@ -153,11 +153,30 @@ def test_errors_have_a_type_and_a_remedy(change, code, kind, arguments, capsys) 
     assert error["remedy"]
 
 
-def test_a_refused_configuration_exits_3(arguments, tmp_path: Path, capsys) -> None:
+def test_a_file_that_is_no_configuration(arguments, tmp_path: Path, capsys) -> None:
     file = tmp_path / "config.json"
     file.write_text('{"keys": {"codec": "mse", "bits": 4}, "values": {"codec": "no such codec"}}')
-    assert main([*arguments, "--windows", "1", "--methods", f"config:{file}"]) == 3
-    assert "no such codec" in capsys.readouterr().err
+    assert main([*arguments, "--windows", "1", "--methods", f"config:{file}"]) == 2
+    error = capsys.readouterr().err
+    assert "config:config.json" in error
+    assert "no such codec" in error
+
+
+def test_a_family_outside_the_contract_is_refused(
+    arguments, tiny_llama_directory: Path, tmp_path: Path, capsys
+) -> None:
+    for file in tiny_llama_directory.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "mistral"}))
+    arguments = [*arguments, "--model", str(tmp_path), "--windows", "1", "--methods", "preset:lloyd_k4v4"]
+    model = json.loads((tmp_path / "config.json").read_text())["model_type"]
+    assert main(arguments) == 3
+    error = capsys.readouterr().err
+    assert "preset:lloyd_k4v4" in error
+    assert "--layers all" in error
+    assert model
+    assert main([*arguments, "--layers", "all"]) == 0
 
 
 def test_text_that_is_not_utf8(arguments, tmp_path: Path, capsys) -> None:

@@ -117,7 +117,7 @@ def test_plot_and_tables(sweep) -> None:
 
 
 def test_options_are_checked_before_anything_is_measured(arguments, tmp_path: Path, capsys) -> None:
-    for change, says in ((["--plot", str(tmp_path / "x.bmp")], "--plot"), (["--codecs", "nope"], "--codecs")):
+    for change, says in ((["--plot", str(tmp_path / "x.bmp")], "--plot"), (["--codecs", "none"], "--codecs")):
         assert main([*arguments, *change, "--json"]) == 2
         assert says in json.loads(capsys.readouterr().out)["error"]["message"]
 

@@ -155,7 +155,7 @@ class RuntimeRefusalError(TqCertError):
     def __init__(self, cause: Exception) -> None:
         super().__init__(
             str(cause),
-            "choose what the message allows; --layers all builds the caches directly, for evaluation only",
+            "choose what the message allows",
         )
 
 

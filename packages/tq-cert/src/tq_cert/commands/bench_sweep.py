@@ -7,7 +7,7 @@ from typing import cast
 from tq_cert.commands import Subcommands
 from tq_cert.commands.bench_arguments import add_model, add_output, add_scope, scope_of
 from tq_cert.commands.bench_run import measure, publish
-from tq_cert.errors import EXIT_GOOD
+from tq_cert.errors import EXIT_GOOD, OptionError
 from tq_cert.lanes.quality.methods import Method, names_of, parse_methods
 from tq_cert.lanes.sweep.grid import CODECS, LEVERS, Codec, Lever, bits_list, make_grid, names_list
 from tq_cert.lanes.sweep.plot import check_plot, write_plot
@@ -30,7 +30,7 @@ def add_parser(subcommands: Subcommands) -> None:
         ("--v-bits", "2,3,4", "bits of the values' codes"),
         ("--codecs", ",".join(CODECS), f"of {', '.join(CODECS)}"),
         ("--levers", "none", f"switched on and off: all, none or some of {', '.join(LEVERS)}; the others stay on"),
-        ("--references", "mlx:kv4,mlx:kv8", "methods measured beside the grid"),
+        ("--references", "mlx:kv4,mlx:kv8", "methods measured beside the grid, or none"),
     ):
         parser.add_argument(option, default=default, metavar="LIST", help=f"{what} (default: %(default)s)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw KL against stored bits (.png, .svg, .pdf)")
@@ -41,7 +41,7 @@ def add_parser(subcommands: Subcommands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure the grid; print, write or draw the report."""
     scope = scope_of(arguments)
-    references = parse_methods(arguments.references)
+    references = () if arguments.references == "none" else parse_methods(arguments.references)
     settings = SweepSettings(
         scope=scope,
         codecs=names_list("--codecs", arguments.codecs, CODECS),
@@ -56,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         settings.v_bits,
         cast("tuple[Lever, ...]", settings.levers),
     )
+    if not points:
+        raise OptionError("--codecs", "there is nothing to combine", f"name at least one of {', '.join(CODECS)}")
     if arguments.plot is not None:
         check_plot(arguments.plot)
     methods: list[Method] = [*(point.method for point in points), *references]

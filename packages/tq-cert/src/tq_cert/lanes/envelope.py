@@ -21,6 +21,7 @@ class ModelInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         family: of the contract, or None.
         model_type: mlx-lm's name of the architecture.
         weights_sha256: of the weights file; of the list of files and digests where there are several.
+        config_sha256: of config.json.
         dtype: of keys and values.
         layers: that hold a cache.
         head_dims: every head dimension of keys and values, ascending.
@@ -30,6 +31,7 @@ class ModelInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     family: str | None
     model_type: str
     weights_sha256: str
+    config_sha256: str
     dtype: str
     layers: int
     head_dims: tuple[int, ...]

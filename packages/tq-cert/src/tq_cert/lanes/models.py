@@ -39,17 +39,18 @@ def load_model(name: str, progress: Progress) -> LoadedModel:
         directory = Path(name).expanduser().resolve()
         title = directory.name
     weights = sorted(directory.glob("*.safetensors"))
-    if not weights or not (directory / "config.json").is_file():
+    config = directory / "config.json"
+    if not weights or not config.is_file():
         problem = "no sample model has that name, and it is no directory with config.json and *.safetensors"
         raise UnknownModelError(name, problem, sample_models.NAMES)
     try:
         model, tokenizer = mlx_lm.load(str(directory))[:2]
     except (OSError, ValueError, KeyError) as error:
         raise UnknownModelError(name, f"mlx-lm cannot load it: {error}", sample_models.NAMES) from error
-    return LoadedModel(model, tokenizer, describe(model, title, digest_of(weights)))
+    return LoadedModel(model, tokenizer, describe(model, title, digest_of(weights), digest_of([config])))
 
 
-def describe(model: Any, name: str, weights_sha256: str) -> ModelInfo:
+def describe(model: Any, name: str, weights_sha256: str, config_sha256: str) -> ModelInfo:
     """What a report says of a model; runs it on one token to see its keys and values."""
     cache: list[Any] = make_prompt_cache(model)
     mx.eval(model(mx.array([[0]]), cache=cache))
@@ -66,19 +67,20 @@ def describe(model: Any, name: str, weights_sha256: str) -> ModelInfo:
         family=None if family is None else family.name,
         model_type=model_type,
         weights_sha256=weights_sha256,
+        config_sha256=config_sha256,
         dtype=str(arrays[0].dtype).removeprefix("mlx.core.") if arrays else "unknown",
         layers=len(cache),
         head_dims=tuple(sorted({array.shape[-1] for array in arrays})),
     )
 
 
-def digest_of(weights: list[Path]) -> str:
-    """SHA-256 of the weights file; of several, that of their digests and names."""
+def digest_of(files: list[Path]) -> str:
+    """SHA-256 of one file; of several, that of their digests and names."""
     digests: list[str] = []
-    for path in weights:
+    for path in files:
         with path.open("rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
     if len(digests) == 1:
         return digests[0]
-    listing = "".join(f"{digest}  {path.name}\n" for digest, path in zip(digests, weights, strict=True))
+    listing = "".join(f"{digest}  {path.name}\n" for digest, path in zip(digests, files, strict=True))
     return hashlib.sha256(listing.encode()).hexdigest()

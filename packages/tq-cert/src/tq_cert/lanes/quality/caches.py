@@ -8,7 +8,7 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 # isort: split
 from mlx_lm.models.cache import KVCache, RotatingKVCache, make_prompt_cache
 
-from tq_cert.errors import OptionError, SlidingWindowError, UnservedMethodError
+from tq_cert.errors import OptionError, SlidingWindowError, UnknownMethodError, UnservedMethodError
 from tq_cert.lanes.quality.methods import Dense, Method, MlxQuantized, TurboQuant
 from tq_cert.lanes.quality.settings import Scope
 from tq_mlx.upgrade import layer_key_norm
@@ -94,8 +94,15 @@ def with_key_bits(caches: Caches, config: tq_mlx.TurboQuantConfig, seen: Caches)
 
 
 def config_of(method: TurboQuant, scope: Scope) -> tq_mlx.TurboQuantConfig:
-    """The method's configuration in this mode."""
-    config = tq_mlx.TurboQuantConfig.from_dict(method.parameters)
+    """The method's configuration in this mode.
+
+    Raises:
+        UnknownMethodError: the parameters are no configuration.
+    """
+    try:
+        config = tq_mlx.TurboQuantConfig.from_dict(method.parameters)
+    except tq_mlx.ConfigError as error:
+        raise UnknownMethodError(method.name, str(error)) from error
     return replace(config, tail_tokens=0, block_tokens=1) if scope.mode == "stress" else config
 
 
@@ -103,8 +110,9 @@ def check_method(method: Method, head_dims: tuple[int, ...], model: Any, scope: 
     """Raise before any time is spent if the method does not serve this model.
 
     Raises:
+        UnknownMethodError: its parameters are no configuration.
         UnservedMethodError: mlx-lm's quantized cache does not serve a head dimension.
-        tq_core.TurboQuantError: our runtime refuses the configuration, the family or a head dimension.
+        tq_core.TurboQuantError: our runtime refuses the family or a head dimension.
     """
     for head_dim in head_dims:
         if isinstance(method, MlxQuantized):

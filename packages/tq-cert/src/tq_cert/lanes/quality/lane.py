@@ -9,6 +9,7 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 import mlx.core as mx
 import msgspec
 
+from tq_cert.errors import UnservedMethodError
 from tq_cert.lanes.journal import Journal, key_of
 from tq_cert.lanes.models import LoadedModel
 from tq_cert.lanes.provenance import Provenance
@@ -20,9 +21,14 @@ from tq_cert.lanes.quality.settings import Scope
 from tq_cert.lanes.quality.summary import summarize
 from tq_cert.lanes.texts import Windows
 from tq_cert.progress import Progress
+from tq_core import TurboQuantError
 
 MOST_CONTENDERS = 12
 """Methods that run beside one dense run; more of them take another dense run, which bounds memory."""
+
+GATE_REMEDY = (
+    "choose what the message allows; --layers all builds the caches directly, past the support gate, for evaluation"
+)
 
 SHOWN = 6
 """Methods that a line of progress names."""
@@ -45,10 +51,13 @@ def quality_rows(
 
     Raises:
         TqCertError: one of its subclasses: a method does not serve the model, or its codes were not read.
-        tq_core.TurboQuantError: the runtime refuses.
+        tq_core.TurboQuantError: the runtime refuses in the middle of a window.
     """
     for method in methods:
-        check_method(method, loaded.info.head_dims, loaded.model, scope)
+        try:
+            check_method(method, loaded.info.head_dims, loaded.model, scope)
+        except TurboQuantError as error:
+            raise UnservedMethodError(method.name, str(error), GATE_REMEDY) from error
     lane = Lane(loaded, windows, scope, provenance, journal, progress)
     with tq_mlx.hooks_installed():
         lane.measure(methods)
@@ -77,11 +86,12 @@ class Lane:
         self.fed = 0
         # The number of windows decides nothing about any one of them: more of them can be asked for later.
         common = msgspec.structs.replace(scope, windows=0)
-        self.shared = {"model": loaded.info, "text": windows.info.sha256, "scope": common, "provenance": provenance}
+        self.shared = {"model": loaded.info, "scope": common, "provenance": provenance}
 
     def key(self, method: Method, window: int) -> str:
         """The journal's key of one method on one window."""
-        return key_of(**self.shared, name=method.name, parameters=method.parameters, window=window)
+        tokens = self.windows.tokens[window]
+        return key_of(**self.shared, name=method.name, parameters=method.parameters, window=window, tokens=tokens)
 
     def finished(self, method: Method) -> list[WindowMeasurement]:
         """The method's measurements that the journal has, by window."""
