@@ -7,9 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from tq_contract import MseSpec, Parameters, RotationSpec, UniformSpec, load
+from tq_contract import (
+    MeanBitsSpec,
+    MseSpec,
+    Parameters,
+    PolarSpec,
+    ProdSpec,
+    RotationSpec,
+    TopkSpec,
+    UniformSpec,
+    load,
+)
 
 HADAMARD = RotationSpec(kind="hadamard", seed=0)
+RANDOM = RotationSpec(kind="random_orthogonal", seed=0)
+TAIL = {"tail_tokens": 128, "block_tokens": 64}
 
 
 def test_release_and_python_are_those_of_the_package():
@@ -17,30 +29,67 @@ def test_release_and_python_are_those_of_the_package():
     assert load().windows.python == metadata("tq-contract")["Requires-Python"]
 
 
+def scalar(codec, bits, *, ours):
+    gain = "norm_preserving" if ours else "norm"
+    return codec(bits=bits, gain=gain, scale_search=ours, gain_group=None, rotation=HADAMARD)
+
+
+def published(keys, values):
+    return Parameters(keys, values, **TAIL, center_keys=False, sink_tokens=0, key_bits=None)
+
+
+def ours(keys, values, key_bits=None):
+    return Parameters(keys, values, **TAIL, center_keys=True, sink_tokens=4, key_bits=key_bits)
+
+
+def lloyd(bits):
+    return scalar(MseSpec, bits, ours=True)
+
+
+def even(bits):
+    return scalar(UniformSpec, bits, ours=True)
+
+
+def paper(bits):
+    return scalar(MseSpec, bits, ours=False)
+
+
+def polar(*level_bits):
+    return PolarSpec(level_bits=level_bits, gain="norm", rotation=RANDOM)
+
+
+def topk(bits, group_size, k):
+    return TopkSpec(bits=bits, group_size=group_size, k=k, rotation=HADAMARD)
+
+
+PROD = ProdSpec(bits=3, sketch_rows=None, sketch_seed=0, rotation=RANDOM)
+PRESETS = {
+    "paper_mse": ("paper-facing", published(paper(3), paper(4))),
+    "paper_prod_qjl": ("paper-facing", published(PROD, paper(4))),
+    "polarquant_exp": (
+        "paper-facing",
+        published(polar(4, 2, 2, 2, 2, 2, 2, 2, 2, 2), polar(5, 4, 3, 3, 2, 2, 2, 2, 2, 2)),
+    ),
+    "uniform_k4v4": ("supported", ours(even(4), even(4))),
+    "lloyd_k4v4": ("supported", ours(lloyd(4), lloyd(4))),
+    "equal_noise_k45v4": ("supported", ours(lloyd(4), lloyd(4), MeanBitsSpec(mean=4.45))),
+    "equal_noise_k4v4": ("supported", ours(lloyd(4), lloyd(4), MeanBitsSpec(mean=4.05))),
+    "equal_noise_k35v3": ("supported", ours(lloyd(4), lloyd(3), MeanBitsSpec(mean=3.55))),
+    "equal_noise_k3v3": ("supported", ours(lloyd(3), lloyd(3), MeanBitsSpec(mean=2.95))),
+    "legacy_topk": ("compatibility-only", published(topk(4, 32, 2), topk(4, 32, 2))),
+    "balanced": ("compatibility-only", published(topk(4, 32, 2), topk(4, 32, 2))),
+    "max_quality": ("compatibility-only", published(topk(4, 16, 4), topk(8, 16, 4))),
+}
+
+
 def test_presets():
-    def paper(bits):
-        return MseSpec(bits=bits, gain="norm", scale_search=False, gain_group=None, rotation=HADAMARD)
+    assert {preset.name: (preset.classification, preset.parameters) for preset in load().presets} == PRESETS
+    assert [preset.name for preset in load().presets] == list(PRESETS)
 
-    def four_bits(codec):
-        best = codec(bits=4, gain="least_squares", scale_search=True, gain_group=None, rotation=HADAMARD)
-        return Parameters(best, best, center_keys=True, sink_tokens=4, tail_tokens=128, block_tokens=64, key_bits=None)
 
-    assert {preset.name: (preset.classification, preset.parameters) for preset in load().presets} == {
-        "paper_mse": (
-            "paper-facing",
-            Parameters(
-                paper(3),
-                paper(4),
-                center_keys=False,
-                sink_tokens=0,
-                tail_tokens=128,
-                block_tokens=64,
-                key_bits=None,
-            ),
-        ),
-        "uniform_k4v4": ("supported", four_bits(UniformSpec)),
-        "lloyd_k4v4": ("supported", four_bits(MseSpec)),
-    }
+def test_aliases():
+    aliases = {preset.name: preset.aliases for preset in load().presets if preset.aliases}
+    assert aliases == {"paper_prod_qjl": ("paper_prod", "high_compression")}
 
 
 def test_gemma_is_covered_more_narrowly_than_llama():

@@ -4,6 +4,7 @@ import json
 
 import msgspec
 import pytest
+from tests.contract.by_name import place, put, steps
 
 from tq_contract import Contract, ContractError, load, load_bytes, loads
 from tq_contract.load import packaged_bytes
@@ -35,7 +36,8 @@ def test_every_field_arrives(document):
         (b"\xef\xbb\xbf" + packaged_bytes(), "BOM"),
         (packaged_bytes().decode().encode("utf-16"), "byte 0 is not valid UTF-8"),
         (packaged_bytes().replace(b"llama", b"ll\xffma", 1), "is not valid UTF-8"),
-        (packaged_bytes().replace(b'"mlx"', b"'mlx'"), "not JSON at line 6, column 5"),
+        (b'{\n  "windows": {\n    \'mlx\': ">=0.32"}}', "not JSON at line 3, column 5"),
+        (packaged_bytes().replace(b'"mlx"', b"'mlx'"), "not JSON at line"),
         (packaged_bytes().replace(b"llama", b"ll\x00ma", 1), "Invalid control character"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a":' * 900 + b"1" + b"}" * 900, "nested too deeply"),
@@ -79,24 +81,27 @@ def test_text_with_half_a_surrogate_pair_is_refused():
 def test_problems_of_every_kind_are_reported_together(document, places_of):
     document["windows"]["mlx"] = ">=0.33,<0.32"  # rule
     document["families"][2]["model_types"].append("llama")  # rule
-    document["presets"][0]["parameters"]["keys"]["gain"] = "nrom"  # shape
-    document["presets"][1]["parameters"]["values"]["gain"] = "norm"  # rule, beside the next
-    document["presets"][1]["parameters"]["values"]["bits"] = 7  # shape
-    document["presets"][2]["name"] = "paper_mse"  # rule, in a broken record
-    del document["presets"][2]["summary"]  # shape
+    put(document, "/presets/paper_mse/parameters/keys/gain", "nrom")  # shape
+    put(document, "/presets/uniform_k4v4/parameters/values/gain", "norm")  # rule, beside the next
+    put(document, "/presets/uniform_k4v4/parameters/values/bits", 7)  # shape
+    put(document, "/presets/lloyd_k4v4/name", "paper_mse")  # rule, in a broken record
+    del document["presets"][steps("/presets/lloyd_k4v4")[-1]]["summary"]  # shape
     document["state"]["schema_version"] = "NAN"  # text
     text = json.dumps(document).replace('"NAN"', "NaN")
     text = text.replace('"release": "0.1.0"', '"release": "0.1.0", "release": "0.1.0"')  # text
     assert places_of(text.encode()) == sorted(
-        [
-            "/windows/mlx",
-            "/families/2/model_types/1",
-            "/presets/0/parameters/keys/gain",
-            "/presets/1/parameters/values/scale_search",
-            "/presets/1/parameters/values/bits",
-            "/presets/2/name",
-            "/presets/2/summary",
-            "/state/schema_version",
-            "/release",
-        ]
+        map(
+            place,
+            [
+                "/windows/mlx",
+                "/families/2/model_types/1",
+                "/presets/paper_mse/parameters/keys/gain",
+                "/presets/uniform_k4v4/parameters/values/scale_search",
+                "/presets/uniform_k4v4/parameters/values/bits",
+                "/presets/lloyd_k4v4/name",
+                "/presets/lloyd_k4v4/summary",
+                "/state/schema_version",
+                "/release",
+            ],
+        )
     )

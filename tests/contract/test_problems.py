@@ -6,6 +6,8 @@ import pytest
 
 from tq_contract import ContractError, Problem, loads
 
+CODECS = 'one of "mse", "uniform", "prod", "polar", "topk"'
+
 
 def test_a_problem_reads_as_place_message_and_remedy():
     assert str(Problem("/a/0", "missing", "Add it.")) == "/a/0: missing. Add it."
@@ -36,18 +38,24 @@ def test_an_error_lists_every_problem():
         (
             '"gain":"norm"',
             '"gain":"nrom"',
-            '/presets/0/parameters/keys/gain: "nrom" is not one of "least_squares", "norm". Did you mean norm?',
+            '/presets/0/parameters/keys/gain: "nrom" is not one of "least_squares", "norm", "norm_preserving". '
+            "Did you mean norm?",
         ),
         ('"release":"0.1.0"', '"relaese":"0.1.0"', "/relaese: unknown field. Did you mean release?"),
         (
             '"codec":"mse",',
             "",
-            '/presets/0/parameters/keys/codec: missing. Add the field codec: one of "mse", "uniform".',
+            f"/presets/0/parameters/keys/codec: missing. Add the field codec: {CODECS}.",
         ),
         (
             '"codec":"mse"',
             '"codec":"msee"',
-            '/presets/0/parameters/keys/codec: "msee" is not one of "mse", "uniform". Did you mean mse?',
+            f'/presets/0/parameters/keys/codec: "msee" is not {CODECS}. Did you mean mse?',
+        ),
+        (
+            '"mean":4.45',
+            '"mean":"4"',
+            '/presets/5/parameters/key_bits/mean: "4" is not a number from 2 to 8. Write a number from 2 to 8.',
         ),
         ('"aliases":[]', '"aliases":{}', "/presets/0/aliases: an object is not an array. Write an array."),
         ('"state":{', '"state":{"a":1,', "/state/a: unknown field. Remove it; the fields are schema_version."),

@@ -25,7 +25,9 @@ def test_equal_keys_are_equal_after_escapes():
     assert [problem.place for problem in problems] == ["/a"]
 
 
-@pytest.mark.parametrize("text", [b"NaN", b"-Infinity", b"1e400", b"9" * 5000])
+@pytest.mark.parametrize(
+    "text", [b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-1e999", b"9" * 5000, b"-" + b"9" * 5000]
+)
 def test_a_number_that_is_none_becomes_unreadable(text):
     value, problems = parse(b"[0, " + text + b"]")
     assert value == [0, UNREADABLE]

@@ -29,7 +29,10 @@ def gaussian(count: int, dim: int) -> np.ndarray:
 
 
 def measured(codec: MseCodec, x: np.ndarray) -> float:
-    return float(relative_error(x, np.array(codec.decode(codec.encode(mx.array(x))))).mean())
+    """The D_mse, a thousand vectors at a time: they stay in the processor's cache."""
+    parts = np.array_split(x, max(1, len(x) // 1000))
+    decoded = [np.array(codec.decode(codec.encode(mx.array(part)))) for part in parts]
+    return float(relative_error(x, np.concatenate(decoded)).mean())
 
 
 @pytest.fixture(scope="module", params=FINITE_OPTIMUM)
@@ -51,7 +54,7 @@ def test_paper_form_is_within_a_percent_of_theory(many: np.ndarray, bits: int) -
 @pytest.mark.parametrize("bits", range(1, 7))
 @pytest.mark.parametrize("dim", FINITE_OPTIMUM)
 def test_fitted_gain_and_search_only_improve(dim: int, bits: int) -> None:
-    x = gaussian(1500, dim)
+    x = gaussian(1000, dim)
     norm = measured(paper(bits), x)
     fitted = measured(MseCodec(bits=bits, scale_search=False), x)
     searched = measured(MseCodec(bits=bits), x)
@@ -62,7 +65,7 @@ def test_fitted_gain_and_search_only_improve(dim: int, bits: int) -> None:
 
 @pytest.mark.parametrize(("bits", "share"), [(3, 0.94), (4, 0.86)])
 def test_what_the_search_is_worth_at_128(bits: int, share: float) -> None:
-    assert measured(MseCodec(bits=bits), gaussian(8000, 128)) <= share * theory(bits, 128)
+    assert measured(MseCodec(bits=bits), gaussian(5000, 128)) <= share * theory(bits, 128)
 
 
 @pytest.mark.parametrize("bits", [2, 4])

@@ -80,6 +80,15 @@ def test_any_number_of_queries(queries: int) -> None:
     np.testing.assert_allclose(np.array(codec.combine(mx.array(p), code)), p @ decoded, atol=2e-3)
 
 
+@pytest.mark.parametrize(("rows", "calls"), [(1, 2), (16, 2), (100, 0)])
+def test_quantized_products_are_for_few_rows(rows: int, calls: int, products: list[dict[str, object]]) -> None:
+    """MLX's CUDA backend has none of many float32 rows."""
+    codec = UniformCodec(bits=4)
+    code, _ = history(codec, 64)
+    mx.eval(codec.scores(mx.ones((2, 3, rows, 64)), code), codec.combine(mx.ones((2, 3, rows, 37)), code))
+    assert len(products) == calls
+
+
 @pytest.mark.parametrize("bits", [3, 4])
 def test_compiles(bits: int) -> None:
     codec = UniformCodec(bits=bits)

@@ -5,7 +5,7 @@ from importlib.resources import files
 import pytest
 
 import tq_contract
-from tq_core import Identity, MseCodec, UniformCodec
+from tq_core import Identity, InvalidCodecError, MseCodec, UniformCodec
 from tq_mlx import ConfigError, TurboQuantConfig
 
 CUSTOM = TurboQuantConfig(keys=MseCodec(bits=3), values=UniformCodec(bits=4))
@@ -91,3 +91,19 @@ def test_a_configuration_is_frozen_and_hashable():
     with pytest.raises(FrozenInstanceError):
         CUSTOM.sink_tokens = 1
     assert hash(CUSTOM) == hash(replace(CUSTOM))
+
+
+def test_polarquant_exp_takes_a_rotation():
+    preset = TurboQuantConfig.from_preset("polarquant_exp")
+    assert TurboQuantConfig.polarquant_exp(rotation="random_orthogonal") == preset
+    assert TurboQuantConfig.polarquant_exp().label == "polarquant_exp"
+    other = TurboQuantConfig.polarquant_exp(rotation="identity")
+    assert (other.keys.rotation, other.values.rotation, other.preset) == (Identity(0), Identity(0), None)
+    assert other.keys.level_bits == preset.keys.level_bits
+    with pytest.raises(InvalidCodecError, match="'spiral'"):
+        TurboQuantConfig.polarquant_exp(rotation="spiral")
+
+
+@pytest.mark.parametrize("alias", ["paper_prod", "high_compression"])
+def test_an_alias_is_its_preset(alias):
+    assert TurboQuantConfig.from_preset(alias) == TurboQuantConfig.from_preset("paper_prod_qjl")

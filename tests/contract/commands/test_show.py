@@ -17,7 +17,17 @@ def test_people_see_every_name(capsys, document):
     output = capsys.readouterr().out
     named = [one["name"] for section in ("presets", "families", "hooks") for one in document[section]]
     named += [preset["summary"] for preset in document["presets"]]
-    named += [*document["windows"].values(), document["release"], "mse 3", "uniform 4", "centred"]
+    named += [alias for preset in document["presets"] for alias in preset["aliases"]]
+    named += [
+        *document["windows"].values(),
+        document["release"],
+        "mse 3",
+        "uniform 4",
+        "prod 3",
+        "polar 5",
+        "topk 8",
+        "centred",
+    ]
     assert [name for name in named if name not in output] == []
     assert not [line for line in output.splitlines() if line != line.rstrip()]
 

@@ -22,10 +22,12 @@ OpenWindow: TypeAlias = Annotated[str, Meta(pattern=OPEN_WINDOW)]
 ClosedWindow: TypeAlias = Annotated[str, Meta(pattern=CLOSED_WINDOW)]
 Tokens: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 BlockTokens: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+SketchRows: TypeAlias = Annotated[int, Meta(ge=1, le=65536)]
 GainGroup: TypeAlias = Annotated[int, Meta(ge=1, le=1024)]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
-Gain: TypeAlias = Literal["norm", "least_squares"]
+Gain: TypeAlias = Literal["norm", "least_squares", "norm_preserving"]
+Radius: TypeAlias = Literal["norm", "least_squares"]
 Classification: TypeAlias = Literal["paper-facing", "supported", "compatibility-only", "research-only"]
 
 
@@ -70,7 +72,48 @@ class UniformSpec(Record, frozen=True, tag_field="codec", tag="uniform"):
         return f"uniform {self.bits}"
 
 
-CodecSpec: TypeAlias = MseSpec | UniformSpec
+class ProdSpec(Record, frozen=True, tag_field="codec", tag="prod"):
+    """TurboQuant_prod: Lloyd-Max codes of one bit less, and a one-bit sketch of the residual."""
+
+    bits: Annotated[int, Meta(ge=1, le=8)]
+    sketch_rows: SketchRows | None
+    sketch_seed: Seed
+    rotation: RotationSpec
+
+    @property
+    def label(self) -> str:
+        """The codec in two words, for tables."""
+        return f"prod {self.bits}"
+
+
+class PolarSpec(Record, frozen=True, tag_field="codec", tag="polar"):
+    """PolarQuant: the angles of a recursive polar transform, level by level, and a radius per block."""
+
+    level_bits: Annotated[tuple[Annotated[int, Meta(ge=1, le=8)], ...], Meta(min_length=1)]
+    gain: Radius
+    rotation: RotationSpec
+
+    @property
+    def label(self) -> str:
+        """The codec in two words, for tables."""
+        return f"polar {self.level_bits[0]}"
+
+
+class TopkSpec(Record, frozen=True, tag_field="codec", tag="topk"):
+    """Group-wise affine codes with the largest residuals of each group kept; for historical configurations."""
+
+    bits: Annotated[int, Meta(ge=1, le=8)]
+    group_size: Annotated[int, Meta(ge=2, le=256)]
+    k: Annotated[int, Meta(ge=1, le=256)]
+    rotation: RotationSpec
+
+    @property
+    def label(self) -> str:
+        """The codec in two words, for tables."""
+        return f"topk {self.bits}"
+
+
+CodecSpec: TypeAlias = MseSpec | UniformSpec | ProdSpec | PolarSpec | TopkSpec
 
 
 class MeanBitsSpec(Record, frozen=True, tag_field="kind", tag="mean"):

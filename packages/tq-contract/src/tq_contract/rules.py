@@ -94,30 +94,50 @@ def evidence_fits_status(document: Json) -> Iterator[Problem]:
             yield Problem(at(place, "coverage"), message, "Empty the list, or state the evidence.")
 
 
-def scale_search_needs_least_squares(document: Json) -> Iterator[Problem]:
-    """A searched scale is stored as its least-squares gain; there is no norm form of it."""
+def scale_search_needs_a_fitted_gain(document: Json) -> Iterator[Problem]:
+    """A searched scale is undone by a gain fitted to the codes; the norm alone does not undo it."""
     for place, codec in _codecs(document):
         if codec.get("scale_search") is True and codec.get("gain") == "norm":
             message = "scale_search is true but gain is norm"
-            yield Problem(at(place, "scale_search"), message, "Set gain to least_squares.")
+            yield Problem(at(place, "scale_search"), message, "Set gain to norm_preserving.")
+
+
+def topk_keeps_no_more_than_a_group(document: Json) -> Iterator[Problem]:
+    """A group of coordinates has no more residuals than coordinates."""
+    for place, codec in _codecs(document):
+        group_size, k = codec.get("group_size"), codec.get("k")
+        if codec.get("codec") == "topk" and type(group_size) is int and type(k) is int and k > group_size > 0:
+            message = f"k is {k} but a group has {group_size}"
+            yield Problem(at(place, "k"), message, "Lower it, or raise group_size.")
+
+
+def key_bits_need_a_number_of_bits(document: Json) -> Iterator[Problem]:
+    """Chosen key bits take the place of the key codec's own, and polar states bits level by level."""
+    for place, parameters in objects(document, "presets/*/parameters"):
+        keys = parameters.get("keys")
+        if isinstance(parameters.get("key_bits"), dict) and isinstance(keys, dict) and keys.get("codec") == "polar":
+            message = "key_bits is set but keys has no number of bits"
+            yield Problem(at(place, "key_bits"), message, "Write null, or give keys a codec other than polar.")
 
 
 def paper_facing_presets_follow_the_paper(document: Json) -> Iterator[Problem]:
     """A preset that stands for the paper has none of this project's own improvements."""
     own = (
         ("center_keys", True),
-        *((f"{part}/gain", "least_squares") for part in ("keys", "values")),
+        *((f"{part}/gain", fit) for part in ("keys", "values") for fit in ("least_squares", "norm_preserving")),
         *((f"{part}/scale_search", True) for part in ("keys", "values")),
     )
     for place, preset in objects(document, "presets/*"):
         if preset.get("classification") != "paper-facing":
             continue
+        message = "paper-facing, but not in the paper"
+        remedy = "Turn it off, or classify the preset as supported."
         for field, improvement in own:
             for below, value in select(preset, f"parameters/{field}"):
                 if type(value) is type(improvement) and value == improvement:
-                    message = "paper-facing, but not in the paper"
-                    remedy = "Turn it off, or classify the preset as supported."
                     yield Problem(place + below, message, remedy)
+        for below, _ in objects(preset, "parameters/key_bits"):
+            yield Problem(place + below, message, remedy)
 
 
 def blocks_fit_the_tail(document: Json) -> Iterator[Problem]:
@@ -139,7 +159,9 @@ RULES: tuple[Callable[[Json], Iterator[Problem]], ...] = (
     certification_is_for_apple_silicon,
     windows_are_not_empty,
     evidence_fits_status,
-    scale_search_needs_least_squares,
+    scale_search_needs_a_fitted_gain,
+    topk_keeps_no_more_than_a_group,
+    key_bits_need_a_number_of_bits,
     paper_facing_presets_follow_the_paper,
     blocks_fit_the_tail,
 )

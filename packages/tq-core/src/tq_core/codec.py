@@ -49,8 +49,8 @@ C = TypeVar("C", bound=Code)
 
 DEFAULT_ROTATION = Hadamard(seed=0)
 
-LARGEST = 1e37
-"""Largest rotated coordinate: sums and gains of such vectors stay finite in float32."""
+LARGEST = 1e34
+"""Largest rotated coordinate: the sums of D such numbers, on the way back too, stay finite in float32."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ So the rotation is by default the paper's, random_orthogonal.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import ClassVar, Literal, get_args
 
 import mlx.core as mx
 
@@ -21,7 +21,9 @@ from tq_core.codec import Code, Codec
 from tq_core.errors import InvalidCodecError, UnsupportedHeadDimError
 from tq_core.polar_codebook import check_level_bits, directions, nearest_angle
 from tq_core.rotation import RandomOrthogonal, Rotation
-from tq_core.scalar import GAIN_DTYPE, Gain, normalise
+from tq_core.scalar import GAIN_DTYPE, normalise
+
+Gain = Literal["norm", "least_squares"]
 
 PAPER_ROTATION = RandomOrthogonal(seed=0)
 

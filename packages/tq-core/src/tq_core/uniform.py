@@ -17,6 +17,10 @@ from tq_core.scalar import ScalarCode, ScalarCodec, spread
 MLX_WIDTHS = (2, 3, 4, 5, 6, 8)
 MLX_GROUPS = (128, 64, 32)
 
+MOST_ROWS = 16
+"""Rows that one quantized product takes: for more, decoding once and a dense product is faster (and the only way on
+CUDA, where MLX has no quantized product of many float32 rows)."""
+
 
 @dataclass(frozen=True)
 class UniformCodec(ScalarCodec):
@@ -45,16 +49,18 @@ class UniformCodec(ScalarCodec):
         return spread(codes.astype(mx.float32) - self.middle, scale)
 
     def rotated_scores(self, q: mx.array, code: ScalarCode) -> mx.array:
-        """Return q·ŷ by ``mx.quantized_matmul`` where MLX has a group size for the gains' groups."""
+        """Return q·ŷ, of few queries by ``mx.quantized_matmul`` where MLX has a group size for the gains."""
         group = mlx_group(code)
-        if group is None or not q.size or not code.tokens:  # MLX divides by zero over nothing
+        if (
+            group is None or q.shape[-2] > MOST_ROWS or not q.size or not code.tokens
+        ):  # MLX divides by zero over nothing
             return super().rotated_scores(q, code)
         return self.multiply(q, code, group, transpose=True)
 
     def rotated_combine(self, p: mx.array, code: ScalarCode) -> mx.array:
-        """Return Σ_t p_t ŷ_t by ``mx.quantized_matmul`` where MLX has a group size for the gains' groups."""
+        """Return Σ_t p_t ŷ_t, of few rows by ``mx.quantized_matmul`` where MLX has a group size for the gains."""
         group = mlx_group(code)
-        if group is None or not p.size:
+        if group is None or p.shape[-2] > MOST_ROWS or not p.size:
             return super().rotated_combine(p, code)
         return self.multiply(p, code, group, transpose=False)
 

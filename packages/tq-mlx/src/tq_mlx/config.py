@@ -10,6 +10,7 @@ import msgspec
 
 import tq_contract
 from tq_core import Codec, InvalidCodecError, codec_from_dict, codec_to_dict
+from tq_core import rotation as make_rotation
 from tq_mlx.errors import ConfigError
 from tq_mlx.key_bits import KeyBits, key_bits_from_dict, key_bits_to_dict
 
@@ -53,6 +54,17 @@ class TurboQuantConfig:
         """Return the contract's preset of that name or alias; tq_contract.UnknownPresetError lists the known ones."""
         preset = tq_contract.load().preset(name)
         return replace(cls.from_dict(msgspec.to_builtins(preset.parameters)), preset=preset.name)
+
+    @classmethod
+    def polarquant_exp(cls, rotation: str = "random_orthogonal") -> Self:
+        """Return the PolarQuant preset with another kind of rotation."""
+        preset = cls.from_preset("polarquant_exp")
+        keys, values = (
+            replace(codec, rotation=make_rotation(rotation, codec.rotation.seed))
+            for codec in (preset.keys, preset.values)
+        )
+        changed = replace(preset, keys=keys, values=values)
+        return changed if changed == preset else replace(changed, preset=None)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -5,6 +5,8 @@ from typing import Any
 
 import mlx.core as mx
 
+from tq_mlx.divergence import Expected, compare
+
 Progress = Callable[[int, int], None]
 
 PREFILL_TOKENS = 512
@@ -43,13 +45,12 @@ def mean_divergence(
     total = 0.0
     inputs = [prompt[-1], *continuation[:-1]]
     for done, token in enumerate(inputs, start=1):
-        expected, actual = (log_probabilities(model, token, cache) for cache in (dense, compressed))
-        total += float((mx.exp(expected) * (expected - actual)).sum())
+        expected, actual = (next_logits(model, token, cache) for cache in (dense, compressed))
+        total += compare(Expected.of(expected, []), actual).kl[0]
         progress(done, len(inputs))
     return total / len(inputs)
 
 
-def log_probabilities(model: Any, token: int, cache: list[Any]) -> mx.array:
-    """Return the log-probabilities [vocabulary] (float32) that follow one more token."""
-    logits = model(mx.array([[token]]), cache=cache)[0, -1].astype(mx.float32)
-    return logits - mx.logsumexp(logits)
+def next_logits(model: Any, token: int, cache: list[Any]) -> mx.array:
+    """Return the logits [1, vocabulary] that follow one more token."""
+    return model(mx.array([[token]]), cache=cache)[0]

@@ -8,11 +8,11 @@ from typing import Any
 
 import mlx.core as mx
 
-from tq_cert.lanes.quality.divergence import Comparison, Expected, compare
 from tq_cert.lanes.quality.guards import check_codes_were_read, check_finite, compressed_layers
 from tq_cert.lanes.quality.record import WindowMeasurement
 from tq_cert.lanes.quality.statistics import bucket_edges, mean
 from tq_cert.lanes.quality.stored_bits import stored_bits
+from tq_mlx.divergence import Comparison, Expected, compare
 
 DIGITS = 6
 

@@ -4,7 +4,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from tq_cert.lanes.quality.divergence import Expected, compare, row_sums
+from tq_mlx.divergence import Expected, compare, row_sums
 
 ROWS = 40
 
