@@ -10,7 +10,7 @@ from pathlib import Path
 PROMPT = Path(__file__).parent.parent / "examples" / "prompts" / "lighthouse.txt"
 
 QUESTIONS = {  # the Llama sample model answers questions; the Gemma one continues text
-    "llama": "\nWhy did Ellen turn the light by hand, and how did the board thank her? Answer in two sentences.",
+    "llama": "\nWhat is the name of the first keeper, and who kept the light after him?",
     "gemma": "\nToday the museum of the town shows the log of Ellen Rede. Visitors who read it learn that",
 }
 
