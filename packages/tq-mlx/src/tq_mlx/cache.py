@@ -14,13 +14,14 @@ from typing import Any, Self
 import mlx.core as mx
 from mlx_lm.models.cache import create_attention_mask
 
+import tq_contract
 from tq_core.codec import Code, check_finite
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError
 from tq_mlx.segments import DenseSegment, PackedSegment, handle
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = tq_contract.load().state.schema_version
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def read_prompt(options: argparse.Namespace) -> str:
 def show(outcome: Run | Comparison) -> None:
     """Print the text to standard output and the rest for people to standard error."""
     compressed = outcome.compressed if isinstance(outcome, Comparison) else outcome
-    print(compressed.text)
+    print(compressed.text, flush=True)
     console = Console(stderr=True)
     if isinstance(outcome, Comparison):
         console.print(comparison_table(outcome))
