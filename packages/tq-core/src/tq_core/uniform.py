@@ -50,17 +50,15 @@ class UniformCodec(ScalarCodec):
 
     def rotated_scores(self, q: mx.array, code: ScalarCode) -> mx.array:
         """Return q·ŷ, of few queries by ``mx.quantized_matmul`` where MLX has a group size for the gains."""
-        group = mlx_group(code)
-        if (
-            group is None or q.shape[-2] > MOST_ROWS or not q.size or not code.tokens
-        ):  # MLX divides by zero over nothing
+        group = product_group(q, code)
+        if group is None:
             return super().rotated_scores(q, code)
         return self.multiply(q, code, group, transpose=True)
 
     def rotated_combine(self, p: mx.array, code: ScalarCode) -> mx.array:
         """Return Σ_t p_t ŷ_t, of few rows by ``mx.quantized_matmul`` where MLX has a group size for the gains."""
-        group = mlx_group(code)
-        if group is None or p.shape[-2] > MOST_ROWS or not p.size:
+        group = product_group(p, code)
+        if group is None:
             return super().rotated_combine(p, code)
         return self.multiply(p, code, group, transpose=False)
 
@@ -82,6 +80,13 @@ class UniformCodec(ScalarCodec):
     def middle(self) -> float:
         """The (half-integer) code that stands for zero."""
         return (2**self.bits - 1) / 2
+
+
+def product_group(x: mx.array, code: ScalarCode) -> int | None:
+    """Return the group size with which MLX multiplies the rows x with the code; None where it should or can not."""
+    if x.shape[-2] > MOST_ROWS or not x.size or not code.tokens:  # MLX divides by zero over nothing
+        return None
+    return mlx_group(code)
 
 
 def mlx_group(code: ScalarCode) -> int | None:

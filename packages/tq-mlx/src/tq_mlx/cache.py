@@ -140,8 +140,7 @@ class TurboQuantKVCache:
         )
 
     def load_history(self, keys: mx.array, values: mx.array) -> None:
-        """Take over a dense history [B, H, T, D] and code what exceeds the tail; for an empty cache."""
-        self.check(keys, values)
+        """Take over a finite dense history [B, H, T, D] into an empty cache and code what exceeds the tail."""
         self.append(keys, values)
         self.compress_overflow()
 

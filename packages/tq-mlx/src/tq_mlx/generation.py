@@ -70,8 +70,12 @@ def generate_step(
     family = family_of(model)
     cache = make_cache(model, max_kv_size) if prompt_cache is None else prompt_cache
 
+    pending = True
+
     def upgrade_if_due() -> None:
-        upgrade_cache_list(cache, turboquant_start, config=turboquant_config, model_family=family)
+        nonlocal pending
+        if pending:
+            pending = not upgrade_cache_list(cache, turboquant_start, config=turboquant_config, model_family=family)
 
     def on_progress(done: int, total: int) -> None:
         upgrade_if_due()

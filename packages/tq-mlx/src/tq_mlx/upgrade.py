@@ -12,7 +12,7 @@ from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.events import UpgradeEvent
 from tq_mlx.key_bits import key_norm
-from tq_mlx.support import ALREADY, Verdict, admit_family, judge
+from tq_mlx.support import Verdict, admit_family, judge
 from tq_mlx.upstream import history
 
 
@@ -55,10 +55,11 @@ def upgrade_cache_list(
     configs = layer_configs(cache, verdicts, config)
     for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
         upgraded = compress_layer(layer, configs[index]) if verdict.compress else layer
+        own = upgraded.config if isinstance(upgraded, TurboQuantKVCache) else None
         events.append(
             UpgradeEvent(
                 layer=index,
-                compressed=verdict.compress or verdict.reason == ALREADY,
+                compressed=own is not None,
                 reason=verdict.reason,
                 before=type(layer).__name__,
                 after=type(upgraded).__name__,
@@ -67,8 +68,8 @@ def upgrade_cache_list(
                 new_bytes=upgraded.nbytes,
                 family=family.name,
                 config=config.label,
-                keys=configs[index].keys.label if verdict.compress else "dense",
-                values=configs[index].values.label if verdict.compress else "dense",
+                keys=own.keys.label if own else "dense",
+                values=own.values.label if own else "dense",
             )
         )
         cache[index] = upgraded
