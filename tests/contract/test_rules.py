@@ -127,6 +127,16 @@ BROKEN = {
             ],
         ),
     ],
+    "blocks_of_keys_are_centred": [
+        (
+            lambda d: put(d, "/presets/legacy_topk/parameters/center_block", 64),
+            ["/presets/legacy_topk/parameters/center_block"],
+        ),
+        (
+            lambda d: put(d, "/presets/max_quality/parameters/center_block", 1),
+            ["/presets/max_quality/parameters/center_block"],
+        ),
+    ],
     "blocks_fit_the_tail": [
         (
             lambda d: put(d, "/presets/uniform_k4v4/parameters/block_tokens", 129),

@@ -9,6 +9,7 @@ from mlx_lm.models.cache import KVCache
 from tq_core.codec import check_finite
 from tq_core.errors import NonFiniteError
 from tq_mlx.cache import TurboQuantKVCache
+from tq_mlx.centring import Centre
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.events import UpgradeEvent
 from tq_mlx.key_bits import key_norm
@@ -95,7 +96,10 @@ def layer_configs(
 
 def layer_key_norm(layer: KVCache, config: TurboQuantConfig) -> float:
     held = history(layer)
-    return key_norm(held[0], sink_tokens=config.sink_tokens, centred=config.center_keys) if held else 0.0
+    if held is None:
+        return 0.0
+    keys = held[0][..., config.sink_tokens :, :]
+    return key_norm(keys, Centre.of(keys, config.keys, config.center_block) if config.center_keys else None)
 
 
 def check_layer(index: int, layer: KVCache) -> None:
