@@ -104,7 +104,8 @@ class TurboQuantKVCache:
         if not self.config.tail_tokens:
             self.compress_overflow()
         views = self.keys_and_values()
-        if keys.shape[-2] > 1:
+        # A short block may be drafts, some of which are trimmed away at once: only what stays is coded, one update later.
+        if keys.shape[-2] > self.config.block_tokens:
             self.compress_overflow()
         return views
 
@@ -171,6 +172,8 @@ class TurboQuantKVCache:
         self.packed.truncate(packed)
         self.centre = self.centre and self.centre.truncated(packed)
         self.sink.truncate(sink)
+        if not packed:
+            self.mean = None  # no code depends on it: the next first compression takes the mean of its own keys
         return n
 
     @property

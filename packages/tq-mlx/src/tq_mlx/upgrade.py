@@ -14,6 +14,7 @@ from tq_mlx.config import TurboQuantConfig
 from tq_mlx.events import UpgradeEvent
 from tq_mlx.key_bits import key_norm
 from tq_mlx.support import Verdict, admit_family, judge
+from tq_mlx.tensor_parallel import over_all_heads
 from tq_mlx.upstream import history
 
 
@@ -23,6 +24,7 @@ def upgrade_cache_list(
     *,
     config: TurboQuantConfig,
     model_family: str | None,
+    group: mx.distributed.Group | None = None,
 ) -> list[UpgradeEvent]:
     """Compress every layer that supports it, in place.
 
@@ -34,6 +36,7 @@ def upgrade_cache_list(
         k_start: tokens from which on to compress.
         config: what to compress to.
         model_family: name of a family in the contract.
+        group: processes over which the model's heads are sharded, all of which must make this call; None for one.
 
     Returns:
         One event per layer, compressed or not.
@@ -53,7 +56,7 @@ def upgrade_cache_list(
         if verdict.compress:
             check_layer(index, layer)
     events: list[UpgradeEvent] = []
-    configs = layer_configs(cache, verdicts, config)
+    configs = layer_configs(cache, verdicts, config, group)
     for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
         upgraded = compress_layer(layer, configs[index]) if verdict.compress else layer
         own = upgraded.config if isinstance(upgraded, TurboQuantKVCache) else None
@@ -84,14 +87,17 @@ def due(cache: Sequence[Any], k_start: int, config: TurboQuantConfig) -> bool:
 
 
 def layer_configs(
-    cache: Sequence[Any], verdicts: Sequence[Verdict], config: TurboQuantConfig
+    cache: Sequence[Any],
+    verdicts: Sequence[Verdict],
+    config: TurboQuantConfig,
+    group: mx.distributed.Group | None,
 ) -> dict[int, TurboQuantConfig]:
     """Return each layer's own configuration, by index, for the layers that are to be compressed."""
     chosen = [index for index, verdict in enumerate(verdicts) if verdict.compress]
     if config.key_bits is None:
         return dict.fromkeys(chosen, config)
     norms = [layer_key_norm(cache[index], config) for index in chosen]
-    return dict(zip(chosen, config.for_layers(norms), strict=True))
+    return dict(zip(chosen, config.for_layers(over_all_heads(norms, group)), strict=True))
 
 
 def layer_key_norm(layer: KVCache, config: TurboQuantConfig) -> float:
