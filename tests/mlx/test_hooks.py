@@ -127,10 +127,9 @@ def test_installing_within_a_block_outlasts_it():
     with tq_mlx.hooks_installed(), tq_mlx.hooks_installed():
         tq_mlx.install()
     assert tq_mlx.installed()
-    with pytest.raises(ZeroDivisionError), tq_mlx.hooks_installed():
-        tq_mlx.uninstall()
-        _ = 1 / 0
-    assert not tq_mlx.installed()
+    with pytest.raises(HookError, match="on the way out"), tq_mlx.hooks_installed():
+        raise HookError("on the way out")
+    assert tq_mlx.installed()
 
 
 @pytest.fixture

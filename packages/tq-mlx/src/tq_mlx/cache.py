@@ -104,7 +104,7 @@ class TurboQuantKVCache:
         if not self.config.tail_tokens:
             self.compress_overflow()
         views = self.keys_and_values()
-        # A short block may be drafts, some of which are trimmed away at once: only what stays is coded, one update later.
+        # A short block may be drafts, some of which are trimmed away at once: what stays is coded one update later.
         if keys.shape[-2] > self.config.block_tokens:
             self.compress_overflow()
         return views

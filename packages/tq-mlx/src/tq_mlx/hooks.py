@@ -24,6 +24,7 @@ from tq_contract import Hook
 from tq_mlx import generation, speculative
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.errors import HookError
+from tq_mlx.reader import marked
 
 Function = Callable[..., Any]
 
@@ -171,7 +172,7 @@ def replacement_of(hook: Hook, original: Function) -> Function:
     def replacement(*args: Any, **kwargs: Any) -> Any:
         return stand_in(original, *args, **kwargs)
 
-    return replacement
+    return marked(replacement)
 
 
 def rebind(hook: Hook, old: Function, new: Function) -> None:

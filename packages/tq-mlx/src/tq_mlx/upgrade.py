@@ -13,6 +13,7 @@ from tq_mlx.centring import Centre
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.events import UpgradeEvent
 from tq_mlx.key_bits import key_norm
+from tq_mlx.reader import require_reader
 from tq_mlx.support import Verdict, admit_family, judge
 from tq_mlx.tensor_parallel import over_all_heads
 from tq_mlx.upstream import history
@@ -46,8 +47,10 @@ def upgrade_cache_list(
         UnsupportedCacheError: a layer's cache is of a type that cannot be compressed.
         UnsupportedHeadDimError: the codecs do not serve a layer's head dimension.
         NonFiniteError: a layer holds NaN or Inf.
+        HookError: mlx-lm's attention is not replaced, so that nothing could read the codes.
         The cache is as it was then.
     """
+    require_reader()
     family = admit_family(model_family)
     verdicts = [judge(index, layer, config) for index, layer in enumerate(cache)]
     if not any(verdict.compress for verdict in verdicts) or not due(cache, k_start, config):
