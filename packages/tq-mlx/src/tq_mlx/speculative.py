@@ -38,9 +38,12 @@ def speculative_generate_step(
     if turboquant_config is None and turboquant_draft_config is None:
         return original(prompt, model, draft_model, *args, prompt_cache=prompt_cache, **kwargs)
     no_second_compression(kwargs)
-    make_cache = upstream_cache.make_prompt_cache
-    cache = [*make_cache(model), *make_cache(draft_model)] if prompt_cache is None else prompt_cache
-    layers = len(model.layers)
+    cache, layers = prompt_cache, len(model.layers)
+    if cache is None:
+        # Where layers share keys and values, a model has fewer caches than layers.
+        cache = upstream_cache.make_prompt_cache(model)
+        layers = len(cache)
+        cache = [*cache, *upstream_cache.make_prompt_cache(draft_model)]
 
     def compressing(one: Any, config: TurboQuantConfig | None, place: slice) -> Any:
         return one if config is None else CompressingModel(one, config, turboquant_start, cache, place)
@@ -63,6 +66,8 @@ class CompressingModel:
         self.caller_cache = caller_cache
         self.place = place
         self.pending = True
+        self.layers = range(place.stop - place.start)
+        """mlx-lm counts them to split the list of caches."""
 
     def __call__(self, tokens: mx.array, cache: list[Any]) -> mx.array:
         if self.pending and upgrade_cache_list(
