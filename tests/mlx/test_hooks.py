@@ -54,11 +54,12 @@ def test_uninstalling_restores_every_binding():
 
 
 def everything():
-    """Every name of every loaded module, and what it is bound to."""
+    """Every name of every loaded module, and what it is bound to, but for numbers, which the modules count with."""
     return {
         (key, name): value
         for key, module in list(sys.modules.items())
         for name, value in list(getattr(module, "__dict__", {}).items())
+        if not isinstance(value, (int, float))
     }
 
 
@@ -68,9 +69,8 @@ def test_uninstalling_leaves_every_loaded_module_as_it_was():
     tq_mlx.install()
     tq_mlx.uninstall()
     after = everything()
-    own = ("tq_mlx.hooks", "wanted"), ("tq_mlx.hooks", "blocks")
-    moved = [key for key in before.keys() | after.keys() if key not in own and before.get(key) is not after.get(key)]
-    assert moved == []
+    assert before.keys() == after.keys()
+    assert [key for key in before if before[key] is not after[key]] == []
 
 
 def test_installing_twice_is_installing_once():
@@ -222,7 +222,7 @@ def test_a_wrapper_put_over_the_hook_survives_uninstalling():
 def test_things_in_sys_modules_that_are_no_modules_do_no_harm(monkeypatch):
     tq_mlx.uninstall()
     monkeypatch.setitem(sys.modules, "not_a_module", object())
-    monkeypatch.setitem(sys.modules, "blocked", None)
+    monkeypatch.setitem(sys.modules, "mlx_lm.models.blocked", None)
     alias = types.ModuleType("someone_elses")
     alias.attention = mlx_lm.models.base.scaled_dot_product_attention
     monkeypatch.setitem(sys.modules, "someone_elses", alias)

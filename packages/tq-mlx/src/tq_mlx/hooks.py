@@ -118,9 +118,9 @@ def put_in_place() -> None:
     # Everything is checked before anything is replaced.
     found = [(hook, original) for hook in tq_contract.load().hooks for original in originals_of(hook)]
     fresh = [Rebinding(hook, original, replacement_of(hook, original)) for hook, original in found]
+    rebindings.extend(fresh)
     for rebinding in fresh:
         rebind(rebinding.hook, rebinding.original, rebinding.replacement)
-    rebindings.extend(fresh)
     cache = importlib.import_module("mlx_lm.models.cache")
     for cls in PERSISTED:
         setattr(cache, cls.__name__, cls)
@@ -159,7 +159,7 @@ def bound_to(name: str) -> Iterator[Function]:
     """Yield what mlx-lm's loaded modules bind that name to, where it is a function."""
     for key, module in list(sys.modules.items()):
         if key.partition(".")[0] == "mlx_lm":
-            value = vars(module).get(name)
+            value = getattr(module, "__dict__", {}).get(name)
             if inspect.isfunction(value):
                 yield value
 

@@ -1,4 +1,4 @@
-"""The mark by which a replaced attention function is known, wherever it is bound and whatever was wrapped around it."""
+"""The mark by which our replacements are known, whatever was wrapped around them: whether attention can read codes."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,11 +9,11 @@ from tq_mlx.errors import HookError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MARK = "reads_turboquant_codes"
+MARK = "turboquant_replacement"
 
 
 def marked(function: F) -> F:
-    """Return the function, marked as one that reads codes; functools.wraps hands the mark on."""
+    """Return the function, marked as a replacement of ours; functools.wraps hands the mark on."""
     setattr(function, MARK, True)
     return function
 
