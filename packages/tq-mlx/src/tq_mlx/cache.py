@@ -170,10 +170,9 @@ class TurboQuantKVCache:
         packed = min(self.packed.length, left - sink)
         self.tail.truncate(left - sink - packed)
         self.packed.truncate(packed)
-        self.centre = self.centre and self.centre.truncated(packed)
         self.sink.truncate(sink)
-        if not packed:
-            self.mean = None  # no code depends on it: the next first compression takes the mean of its own keys
+        # Without codes nothing depends on the centre: the next first compression takes that of its own keys.
+        self.centre = self.centre.truncated(packed) if self.centre and packed else None
         return n
 
     @property
