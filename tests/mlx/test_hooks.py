@@ -5,6 +5,7 @@ import inspect
 import subprocess
 import sys
 import threading
+from operator import attrgetter
 
 import mlx.core as mx
 import mlx_lm.models.base
@@ -21,10 +22,15 @@ from vectors import keys_and_values, queries
 HOOKED = [(hook.module, hook.name) for hook in tq_contract.load().hooks]
 
 
+def target(module, name):
+    return attrgetter(name)(importlib.import_module(module))
+
+
 def bindings():
     """Every name in every loaded module of mlx-lm that could be hooked, and what it is bound to."""
     names = {name for _, name in HOOKED}
-    return {
+    methods = {(module, name): target(module, name) for module, name in HOOKED if "." in name}
+    return methods | {
         (module, name): value
         for module, loaded in list(sys.modules.items())
         if module.startswith("mlx_lm")
@@ -79,7 +85,7 @@ def test_the_context_manager_leaves_things_as_it_found_them():
 
 def test_signatures_and_documentation_are_the_originals():
     for module, name in HOOKED:
-        replacement = getattr(importlib.import_module(module), name)
+        replacement = target(module, name)
         original = hooks.replaced[name][0]
         assert replacement is not original
         assert inspect.signature(replacement) == inspect.signature(original)

@@ -171,6 +171,14 @@ class TurboQuantKVCache:
         self.sink.truncate(sink)
         return n
 
+    def drop_front(self, n: int) -> None:
+        """Forget the oldest n tokens, of the sink and the codes first; for windows that move."""
+        for segment in (self.sink, self.packed, self.tail):
+            gone = min(segment.length, n)
+            if gone:
+                segment.drop_front(gone)
+            n -= gone
+
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays that the cache holds, growth capacity included."""

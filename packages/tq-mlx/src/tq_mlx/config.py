@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import msgspec
 
@@ -13,6 +13,8 @@ from tq_core import Codec, InvalidCodecError, codec_from_dict, codec_to_dict
 from tq_core import rotation as make_rotation
 from tq_mlx.errors import ConfigError
 from tq_mlx.key_bits import KeyBits, key_bits_from_dict, key_bits_to_dict
+
+SlidingLayers = Literal["dense", "compressed"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class TurboQuantConfig:
         block_tokens: tokens that are coded at a time, when the tail has grown that much beyond tail_tokens.
         key_bits: rule by which each layer's key bits are chosen at the first compression, instead of those of ``keys``;
             None for the same bits on every layer.
+        sliding_layers: whether sliding-window layers, which are bounded anyway, stay "dense" or are "compressed" too.
         preset: name of the contract's preset that these fields are, if they are one; no part of the fingerprint.
     """
 
@@ -38,12 +41,15 @@ class TurboQuantConfig:
     tail_tokens: int = 128
     block_tokens: int = 64
     key_bits: KeyBits | None = None
+    sliding_layers: SlidingLayers = "dense"
     preset: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse values of the wrong kind and token counts out of range."""
         if type(self.center_keys) is not bool:
             raise ConfigError(f"center_keys is {self.center_keys!r}: use true or false")
+        if self.sliding_layers not in get_args(SlidingLayers):
+            raise ConfigError(f"sliding_layers is {self.sliding_layers!r}: use 'dense' or 'compressed'")
         for name, least in (("sink_tokens", 0), ("tail_tokens", 0), ("block_tokens", 1)):
             value = getattr(self, name)
             if type(value) is not int or value < least:

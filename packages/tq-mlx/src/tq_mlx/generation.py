@@ -1,4 +1,4 @@
-"""The replacements of mlx-lm's functions: what each of the three hooks puts in place of the original.
+"""The replacements of mlx-lm's functions: what each of the hooks on functions puts in place of the original.
 
 Each takes the original as its first argument and behaves exactly like it unless compression is asked for, by keyword
 (`turboquant_config`, `turboquant_start`) or, for attention, by the type of the keys.
@@ -13,6 +13,7 @@ from tq_mlx.attention import streaming_attention
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import ConfigError
+from tq_mlx.rotating import TurboQuantRotatingKVCache
 from tq_mlx.support import family_of
 from tq_mlx.upgrade import upgrade_cache_list
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
@@ -107,5 +108,5 @@ def scaled_dot_product_attention(
     return original(queries, keys, values, cache, scale, mask, sinks)
 
 
-PERSISTED = (TurboQuantKVCache,)
+PERSISTED = (TurboQuantKVCache, TurboQuantRotatingKVCache)
 """Classes that mlx-lm's load_prompt_cache looks up by name in its own cache module."""

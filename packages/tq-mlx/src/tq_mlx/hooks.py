@@ -13,14 +13,18 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 import tq_contract
 from tq_contract import Hook
-from tq_mlx import generation
+from tq_mlx import gemma2, generation
 from tq_mlx.errors import HookError
 
 lock = threading.RLock()
+GEMMA2 = "Attention.__call__"
+"""Name of the hook in mlx_lm.models.gemma2."""
+
 replaced: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
 """Name of the hook → (original, replacement), while installed."""
 
@@ -77,9 +81,10 @@ def hooks_installed() -> Generator[None]:
 def original_of(hook: Hook) -> Callable[..., Any]:
     """Return the upstream function; HookError if it is missing or lacks a parameter that we rely on."""
     module = importlib.import_module(hook.module)
-    function = getattr(module, hook.name, None)
-    if function is None:
-        raise HookError(f"{hook.module} has no {hook.name}: use mlx-lm {tq_contract.load().windows.mlx_lm}")
+    try:
+        function = attrgetter(hook.name)(module)
+    except AttributeError:
+        raise HookError(f"{hook.module} has no {hook.name}: use mlx-lm {tq_contract.load().windows.mlx_lm}") from None
     parameters = inspect.signature(function).parameters
     if missing := [name for name in hook.parameters if name not in parameters]:
         raise HookError(
@@ -93,14 +98,26 @@ def replacement_of(name: str, originals: dict[str, Callable[..., Any]]) -> Calla
     bound: tuple[Callable[..., Any], ...] = (originals[name],)
     if name == "generate_step":
         bound = (originals[name], originals["make_prompt_cache"])
-    return functools.wraps(originals[name])(functools.partial(getattr(generation, name), *bound))
+    function = gemma2.attention if name == GEMMA2 else getattr(generation, name)
+
+    @functools.wraps(originals[name])  # a function and no partial: as a method, it is to be bound to its object
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        return function(*bound, *args, **kwargs)
+
+    return replacement
 
 
 def rebind(old: Callable[..., Any], new: Callable[..., Any]) -> None:
-    """Replace ``old`` by ``new`` wherever a loaded module has a name for it."""
-    for module in list(sys.modules.values()):
-        for name in [name for name, value in list(vars(module).items()) if value is old]:
-            setattr(module, name, new)
+    """Replace ``old`` by ``new`` wherever a loaded module, or a class with a hooked method, has a name for it."""
+    for place in [*sys.modules.values(), *hooked_classes()]:
+        for name in [name for name, value in list(vars(place).items()) if value is old]:
+            setattr(place, name, new)
+
+
+def hooked_classes() -> list[type]:
+    """Return the classes of which a method is hooked."""
+    methods = [hook for hook in tq_contract.load().hooks if "." in hook.name]
+    return [attrgetter(hook.name.rpartition(".")[0])(importlib.import_module(hook.module)) for hook in methods]
 
 
 def check_version() -> None:

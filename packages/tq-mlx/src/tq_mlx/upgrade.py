@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import KVCache
+from mlx_lm.models.cache import KVCache, RotatingKVCache
 
 from tq_core.codec import check_finite
 from tq_core.errors import NonFiniteError
@@ -12,8 +12,9 @@ from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.events import UpgradeEvent
 from tq_mlx.key_bits import key_norm
+from tq_mlx.rotating import CompressedCache, TurboQuantRotatingKVCache
 from tq_mlx.support import Verdict, admit_family, judge
-from tq_mlx.upstream import history
+from tq_mlx.upstream import history, window
 
 
 def upgrade_cache_list(
@@ -55,7 +56,7 @@ def upgrade_cache_list(
     configs = layer_configs(cache, verdicts, config)
     for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
         upgraded = compress_layer(layer, configs[index]) if verdict.compress else layer
-        own = upgraded.config if isinstance(upgraded, TurboQuantKVCache) else None
+        own = upgraded.config if isinstance(upgraded, CompressedCache) else None
         events.append(
             UpgradeEvent(
                 layer=index,
@@ -93,12 +94,12 @@ def layer_configs(
     return dict(zip(chosen, config.for_layers(norms), strict=True))
 
 
-def layer_key_norm(layer: KVCache, config: TurboQuantConfig) -> float:
+def layer_key_norm(layer: KVCache | RotatingKVCache, config: TurboQuantConfig) -> float:
     held = history(layer)
     return key_norm(held[0], sink_tokens=config.sink_tokens, centred=config.center_keys) if held else 0.0
 
 
-def check_layer(index: int, layer: KVCache) -> None:
+def check_layer(index: int, layer: KVCache | RotatingKVCache) -> None:
     """Raise NonFiniteError, naming the layer, if its keys or values hold NaN or Inf."""
     held = history(layer)
     if held is None:
@@ -110,11 +111,24 @@ def check_layer(index: int, layer: KVCache) -> None:
             raise NonFiniteError(f"layer {index}, {side}: {error}") from error
 
 
-def compress_layer(layer: KVCache, config: TurboQuantConfig) -> TurboQuantKVCache:
+def compress_layer(layer: KVCache | RotatingKVCache, config: TurboQuantConfig) -> CompressedCache:
     """Return a compressed cache of the same history."""
+    compressed = compress_window(layer, config) if isinstance(layer, RotatingKVCache) else compress_all(layer, config)
+    mx.eval(compressed.state)
+    return compressed
+
+
+def compress_all(layer: KVCache, config: TurboQuantConfig) -> TurboQuantKVCache:
     compressed = TurboQuantKVCache(config)
     held = history(layer)
     if held is not None:
         compressed.load_history(*held)
-        mx.eval(compressed.state)
+    return compressed
+
+
+def compress_window(layer: Any, config: TurboQuantConfig) -> TurboQuantRotatingKVCache:
+    compressed = TurboQuantRotatingKVCache(config, layer.max_size)
+    held = window(layer)
+    if held is not None:
+        compressed.load_history(*held, layer.offset)
     return compressed
