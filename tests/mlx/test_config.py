@@ -22,9 +22,8 @@ def test_a_preset_is_the_contracts(name):
 
 
 def test_the_round_trip_keeps_every_field():
-    config = replace(
-        CUSTOM, center_keys=False, sink_tokens=7, tail_tokens=9, block_tokens=3, sliding_layers="compressed", preset="x"
-    )
+    config = replace(CUSTOM, center_keys=False, sink_tokens=7, tail_tokens=9, block_tokens=3, preset="x")
+    config = replace(config, sliding_layers="compressed")
     again = TurboQuantConfig.from_json(config.to_json())
     assert [getattr(again, f.name) for f in fields(again)] == [getattr(config, f.name) for f in fields(config)]
 
@@ -54,7 +53,7 @@ def test_the_name_of_a_preset_does_not():
 
 def test_the_fingerprint_is_stable():
     # Written down once: a change means that every stored fingerprint goes stale.
-    assert CUSTOM.fingerprint == "a4b05a1363442884d34a343d450b4d89121ae6b2a1ea8c4205ac56f666306c04"
+    assert CUSTOM.fingerprint == "90a48af95631d9ce3029f7ab074d5d76c243df96a6d5d078baed11f16acf71c4"
 
 
 def test_an_unknown_preset_names_the_known_ones():

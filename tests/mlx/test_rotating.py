@@ -136,7 +136,20 @@ def test_centring_uses_the_keys_of_the_window_at_the_first_compression():
     cache = TurboQuantRotatingKVCache(SMALL, 48)
     cache.update_and_fetch(*run(0, 200))
     cache.update_and_fetch(*run(200, 1))
-    assert mx.allclose(cache.held.mean, KEYS[..., 152:200, :].mean(axis=-2, keepdims=True), atol=1e-5)
+    assert mx.allclose(cache.held.centre.mean, KEYS[..., 152:200, :].mean(axis=-2, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("center_block", [None, 3, 8, 64])
+@pytest.mark.parametrize("sizes", [[1] * 150, [7] * 20, [50, 1, 1, 33, *[1] * 60]], ids=["ones", "sevens", "mixed"])
+def test_what_is_decoded_is_close_to_the_keys_wherever_the_window_cuts_a_block(center_block, sizes):
+    """A block's deviation given to another block's tokens would show as a larger error than any here."""
+    cache, done = TurboQuantRotatingKVCache(replace(SMALL, center_block=center_block), 41), 0
+    for size in sizes:
+        view, _ = cache.update_and_fetch(*run(done, size))
+        done += size
+        truth = KEYS[..., done - view.shape[2] : done, :]
+        error = mx.square(view.decode() - truth).sum() / mx.square(truth - KEYS.mean(axis=-2, keepdims=True)).sum()
+        assert error.item() < 0.02
 
 
 @given(tokens=st.integers(1, 60), trims=st.lists(st.integers(0, 70), max_size=3))

@@ -5,7 +5,7 @@ scaled_dot_product_attention: its attention layer is replaced instead.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import mlx.core as mx
 
@@ -29,7 +29,7 @@ def attention(
         mask: None, boolean or additive, as for streaming_attention.
         cache: the layer's cache, or None.
     """
-    if not isinstance(cache, CompressedCache):
+    if type(cache) not in get_args(CompressedCache):  # a subclass may hand out something else than views
         return original(layer, x, mask, cache)
 
     def heads(projected: mx.array, count: int) -> mx.array:

@@ -35,9 +35,14 @@ class DensePiece:
 
 @dataclass(frozen=True)
 class PackedPiece:
-    """Coded tokens from position ``start`` on; the codes may hold more than the ``tokens`` that are live."""
+    """Coded tokens from position ``start`` on; the codes may hold more than the ``tokens`` that are live.
+
+    Attributes:
+        first: index among the packed tokens.
+    """
 
     start: int
+    first: int
     tokens: int
     keys: Code
     values: Code
@@ -46,7 +51,8 @@ class PackedPiece:
 
     def scores(self, query: Query) -> mx.array:
         """Return the scores [B, H, rows, tokens] of the query, float32."""
-        return query.scores_of_coded(self.key_codec.rotated_scores(query.rotated, self.keys)[..., : self.tokens])
+        products = self.key_codec.rotated_scores(query.rotated, self.keys)[..., : self.tokens]
+        return query.scores_of_coded(products, self.first)
 
     def weighted_sum(self, weights: mx.array) -> mx.array:
         """Return Σ p·v [B, H, rows, D], float32, still rotated."""
@@ -85,9 +91,9 @@ def split_packed(
     if key_code is None or value_code is None:
         return
     if keys.packed <= longest:
-        yield PackedPiece(start, keys.packed, key_code, value_code, keys.codec, values.codec)
+        yield PackedPiece(start, 0, keys.packed, key_code, value_code, keys.codec, values.codec)
         return
     for first in range(0, keys.packed, longest):
         last = min(first + longest, keys.packed)
         run = [code.map(lambda a, f=first, n=last: a[..., f:n, :]) for code in (key_code, value_code)]
-        yield PackedPiece(start + first, last - first, run[0], run[1], keys.codec, values.codec)
+        yield PackedPiece(start + first, first, last - first, run[0], run[1], keys.codec, values.codec)

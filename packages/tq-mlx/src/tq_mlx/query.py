@@ -1,9 +1,10 @@
 """Queries prepared for a compressed cache: grouped by KV head, and rotated once.
 
-Codes hold keys less their mean μ, so their products with a query lack q·μ. A softmax does not notice a constant that
-all scores of a query share: instead of adding q·μ to the many coded tokens, it is as exact to take it from the few
-dense ones, and where no token is dense it need not be known at all. Two things do notice, and there it is added back
-to the codes: a soft-cap, which is not linear, and learned sinks, whose logits are fixed.
+Codes hold keys less their centre, a mean and a block's deviation from it, so their products with a query lack q·centre.
+A softmax does not notice a constant that all scores of a query share: instead of adding q·mean to the coded tokens, it
+is as exact, and kinder to float32, to take it from the few dense ones; where no token is dense it is left out. Two
+things do notice, and there it is added: a soft-cap, which is not linear, and learned sinks, whose logits are fixed.
+What differs between blocks is always added.
 """
 
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ class Query:
     Attributes:
         plain: for dense keys.
         rotated: for codes, which live behind the rotation.
-        add_to_coded: q·μ [B, Hk, G·L, 1], which the products with codes lack; None where nothing is to be added.
-        take_from_dense: the same, taken from the products with dense keys instead; one of the two is None.
+        add_to_coded: what products with codes lack [B, Hk, G·L, blocks or 1], or None.
+        block: packed tokens that share one of its columns; None where all do.
+        gone: tokens of the first block before the first packed one.
+        take_from_dense: what products with dense keys are to lack as well [B, Hk, G·L, 1], or None.
         scale: multiplies every product.
         softcap: bound on the size of every score, or None.
         group: G, query heads per KV head.
@@ -33,6 +36,8 @@ class Query:
     plain: mx.array
     rotated: mx.array
     add_to_coded: mx.array | None
+    block: int | None
+    gone: int
     take_from_dense: mx.array | None
     scale: float
     softcap: float | None
@@ -61,12 +66,18 @@ class Query:
             )
         group = heads // kv_heads
         plain = queries.astype(mx.float32).reshape(batch, kv_heads, group * length, head_dim)
-        mean_score = None if keys.mean is None or not keys.packed else plain @ keys.mean.swapaxes(-1, -2)
+        rotated = keys.codec.rotation.apply(plain) if keys.packed else plain
+        centre = keys.centre if keys.packed else None
+        by_block, constant = (centre.deviation_scores(rotated), centre.mean_scores(plain)) if centre else (None, None)
+        if not shift_invariant and constant is not None:
+            by_block, constant = (constant if by_block is None else by_block + constant), None
         return cls(
             plain=plain,
-            rotated=keys.codec.rotation.apply(plain) if keys.packed else plain,
-            add_to_coded=None if shift_invariant else mean_score,
-            take_from_dense=mean_score if shift_invariant else None,
+            rotated=rotated,
+            add_to_coded=by_block,
+            block=centre.block if centre else None,
+            gone=centre.gone if centre else 0,
+            take_from_dense=constant,
             scale=scale,
             softcap=softcap,
             group=group,
@@ -74,12 +85,21 @@ class Query:
         )
 
     def scores_of_dense(self, products: mx.array) -> mx.array:
-        """Return the scores that products q·k of dense keys [B, Hk, G·L, n] stand for."""
+        """Return the scores of dense keys from their products q·k [B, Hk, G·L, n]."""
         return self.scores(products if self.take_from_dense is None else products - self.take_from_dense)
 
-    def scores_of_coded(self, products: mx.array) -> mx.array:
-        """Return the scores that products q·(k - μ) of coded keys [B, Hk, G·L, n] stand for."""
-        return self.scores(products if self.add_to_coded is None else products + self.add_to_coded)
+    def scores_of_coded(self, products: mx.array, first: int) -> mx.array:
+        """Return the scores of packed tokens from ``first`` on from their products q·(k - centre) [B, Hk, G·L, n]."""
+        lacking = self.add_to_coded
+        if lacking is not None and self.block is not None:
+            lacking = self.spread(lacking, self.block, self.gone + first, products.shape[-1])
+        return self.scores(products if lacking is None else products + lacking)
+
+    def spread(self, by_block: mx.array, block: int, first: int, tokens: int) -> mx.array:
+        """Return [B, Hk, G·L, tokens] for tokens from ``first`` on, from a column per block of tokens."""
+        begin, end = first // block, -(-(first + tokens) // block)
+        wide = mx.repeat(by_block[..., begin:end], block, axis=-1)
+        return wide[..., first - begin * block :][..., :tokens]
 
     def scores(self, products: mx.array) -> mx.array:
         """Return the products scaled and, where there is a cap, bent below it."""

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import tq_mlx  # noqa: F401 (first: it loads OpenBLAS before MLX is imported)
+from tq_mlx.rotating import CompressedCache  # first: it loads OpenBLAS before MLX is imported
 
 # isort: split
 import mlx.core as mx
 from mlx_lm.models.cache import QuantizedKVCache
 
 from tq_cert.lanes.quality.record import StoredBits
-from tq_mlx.rotating import CompressedCache
 
 MODEL16 = 16
 
