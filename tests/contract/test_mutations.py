@@ -71,6 +71,7 @@ NOTHING_NULL = {
         "tail_tokens": 2,
         "block_tokens": 2,
         "key_bits": {"kind": "noise", "error": 0.05},
+        "sliding_layers": "compressed",
     },
 }
 ONE_OF_EACH_SHAPE = {shape(preset): preset for preset in reversed(PACKAGED["presets"])}  # the first of each
@@ -261,6 +262,8 @@ OUT_OF_RANGE = [
     ("/hooks/0/module", "mlx_lm..cache"),
     ("/hooks/0/module", "mlx_lm.models."),
     ("/hooks/0/name", "make-prompt-cache"),
+    ("/hooks/3/name", "Attention."),
+    ("/hooks/3/name", "Attention.heads.__call__"),
     ("/hooks/0/parameters", []),
     ("/hooks/0/parameters/0", "*model"),
     ("/state/schema_version", 3),

@@ -39,7 +39,7 @@ BROKEN = {
         (lambda d: put(d, "/families/1/coverage", ["smoke", "sweep", "smoke"]), ["/families/1/coverage/2"]),
     ],
     "hooks_are_unique": [
-        (lambda d: copy_of_first(d, "hooks"), ["/hooks/4"]),
+        (lambda d: copy_of_first(d, "hooks"), ["/hooks/5"]),
         (lambda d: put(d, "/hooks/0/parameters", ["model", "model"]), ["/hooks/0/parameters/1"]),
     ],
     "platforms_are_unique": [

@@ -16,6 +16,7 @@ Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 Name: TypeAlias = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")]
 ModelType: TypeAlias = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Identifier: TypeAlias = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
+Attribute: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")]
 ModulePath: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$")]
 Release: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
 OpenWindow: TypeAlias = Annotated[str, Meta(pattern=OPEN_WINDOW)]
@@ -142,6 +143,7 @@ class Parameters(Record, frozen=True):
     tail_tokens: Tokens
     block_tokens: BlockLength
     key_bits: KeyBitsSpec | None
+    sliding_layers: Literal["dense", "compressed"]
 
 
 class Preset(Record, frozen=True):
@@ -187,10 +189,10 @@ class Windows(Record, frozen=True):
 
 
 class Hook(Record, frozen=True):
-    """An upstream function that is replaced, and the parameters that the replacement relies on."""
+    """An upstream function or `Class.method` that is replaced, and the parameters that the replacement relies on."""
 
     module: ModulePath
-    name: Identifier
+    name: Attribute
     parameters: Annotated[tuple[Identifier, ...], Meta(min_length=1)]
 
 

@@ -175,6 +175,16 @@ class TurboQuantKVCache:
         self.centre = self.centre.truncated(packed) if self.centre and packed else None
         return n
 
+    def drop_front(self, n: int) -> None:
+        """Forget the oldest n tokens, of the sink and the codes first; for windows that move."""
+        packed = min(self.packed.length, max(0, n - self.sink.length))
+        self.centre = self.centre and self.centre.without_first(packed)
+        for segment in (self.sink, self.packed, self.tail):
+            gone = min(segment.length, n)
+            if gone:
+                segment.drop_front(gone)
+            n -= gone
+
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays that the cache holds, growth capacity included."""
@@ -206,6 +216,7 @@ class TurboQuantKVCache:
             "tail": [self.tail.keys, self.tail.values],
             "mean": centre and centre.mean,
             "deviations": centre and centre.deviations and centre.deviations.arrays(),
+            "gone": centre.gone if centre else 0,
         }
 
     @classmethod
@@ -236,7 +247,9 @@ class TurboQuantKVCache:
         )
         if state["mean"] is not None:
             deviations = state["deviations"] and cache.config.keys.code_from(layout.key_dim, state["deviations"])
-            cache.centre = Centre(cache.config.keys, cache.config.center_block, state["mean"], deviations)
+            cache.centre = Centre(
+                cache.config.keys, cache.config.center_block, state["mean"], deviations, state["gone"]
+            )
         return cache
 
     def check(self, keys: mx.array, values: mx.array) -> None:

@@ -98,6 +98,13 @@ class PackedSegment:
         self.values = appended_code(self.values, self.length, values)
         self.length += keys.tokens
 
+    def drop_front(self, count: int) -> None:
+        """Forget the oldest ``count`` tokens; the rest moves into arrays of its own size."""
+        keys, values, length = self.keys, self.values, self.length
+        self.keys, self.values, self.length = None, None, 0
+        if keys is not None and values is not None and count < length:
+            self.append(*(code.map(lambda a: a[..., count:length, :]) for code in (keys, values)))
+
     def truncate(self, length: int) -> None:
         """Keep the oldest ``length`` tokens."""
         self.length = length

@@ -7,12 +7,13 @@ from mlx_lm.models.cache import KVCache, RotatingKVCache
 
 import tq_contract
 from tq_contract import Family
-from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError, UnsupportedFamilyError
+from tq_mlx.rotating import CompressedCache
 from tq_mlx.upstream import history
 
 SLIDING = "sliding-window layer: bounded already, left dense"
+KEEPS = "rotating cache that keeps its first tokens for good: left dense"
 ALREADY = "already compressed"
 
 
@@ -57,11 +58,12 @@ def judge(layer: int, cache: Any, config: TurboQuantConfig) -> Verdict:
         UnsupportedCacheError: the cache is of a type that cannot be compressed.
         UnsupportedHeadDimError: the codecs do not serve its head dimension.
     """
-    if isinstance(cache, TurboQuantKVCache):
+    if isinstance(cache, CompressedCache):
         return Verdict(False, ALREADY)
-    if type(cache) is RotatingKVCache:
-        return Verdict(False, SLIDING)
-    if type(cache) is not KVCache:
+    sliding = type(cache) is RotatingKVCache
+    if sliding and (config.sliding_layers == "dense" or cache.keep):
+        return Verdict(False, KEEPS if cache.keep else SLIDING)
+    if not sliding and type(cache) is not KVCache:
         raise UnsupportedCacheError(
             f"layer {layer} holds a {type(cache).__name__}: only mlx_lm's KVCache can be compressed; "
             "start from make_prompt_cache(model) without other quantization"
@@ -70,4 +72,6 @@ def judge(layer: int, cache: Any, config: TurboQuantConfig) -> Verdict:
     if held is not None:
         config.keys.check(held[0].shape[-1])
         config.values.check(held[1].shape[-1])
+    if sliding:
+        return Verdict(True, f"compressed within its window of {cache.max_size} tokens")
     return Verdict(True, f"compressed from position {config.sink_tokens} on")

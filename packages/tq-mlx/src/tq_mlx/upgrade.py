@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import KVCache
+from mlx_lm.models.cache import KVCache, RotatingKVCache
 
 from tq_core.codec import check_finite
 from tq_core.errors import NonFiniteError
@@ -14,9 +14,10 @@ from tq_mlx.config import TurboQuantConfig
 from tq_mlx.events import UpgradeEvent
 from tq_mlx.key_bits import key_norm
 from tq_mlx.reader import require_reader
+from tq_mlx.rotating import CompressedCache, TurboQuantRotatingKVCache
 from tq_mlx.support import Verdict, admit_family, judge
 from tq_mlx.tensor_parallel import over_all_heads
-from tq_mlx.upstream import history
+from tq_mlx.upstream import history, window
 
 
 def upgrade_cache_list(
@@ -62,7 +63,7 @@ def upgrade_cache_list(
     configs = layer_configs(cache, verdicts, config, group)
     for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
         upgraded = compress_layer(layer, configs[index]) if verdict.compress else layer
-        own = upgraded.config if isinstance(upgraded, TurboQuantKVCache) else None
+        own = upgraded.config if isinstance(upgraded, CompressedCache) else None
         events.append(
             UpgradeEvent(
                 layer=index,
@@ -103,7 +104,7 @@ def layer_configs(
     return dict(zip(chosen, config.for_layers(over_all_heads(norms, group)), strict=True))
 
 
-def layer_key_norm(layer: KVCache, config: TurboQuantConfig) -> float:
+def layer_key_norm(layer: KVCache | RotatingKVCache, config: TurboQuantConfig) -> float:
     held = history(layer)
     if held is None:
         return 0.0
@@ -111,7 +112,7 @@ def layer_key_norm(layer: KVCache, config: TurboQuantConfig) -> float:
     return key_norm(keys, Centre.of(keys, config.keys, config.center_block) if config.center_keys else None)
 
 
-def check_layer(index: int, layer: KVCache) -> None:
+def check_layer(index: int, layer: KVCache | RotatingKVCache) -> None:
     """Raise NonFiniteError, naming the layer, if its keys or values hold NaN or Inf."""
     held = history(layer)
     if held is None:
@@ -123,11 +124,24 @@ def check_layer(index: int, layer: KVCache) -> None:
             raise NonFiniteError(f"layer {index}, {side}: {error}") from error
 
 
-def compress_layer(layer: KVCache, config: TurboQuantConfig) -> TurboQuantKVCache:
+def compress_layer(layer: KVCache | RotatingKVCache, config: TurboQuantConfig) -> CompressedCache:
     """Return a compressed cache of the same history."""
+    compressed = compress_window(layer, config) if isinstance(layer, RotatingKVCache) else compress_all(layer, config)
+    mx.eval(compressed.state)
+    return compressed
+
+
+def compress_all(layer: KVCache, config: TurboQuantConfig) -> TurboQuantKVCache:
     compressed = TurboQuantKVCache(config)
     held = history(layer)
     if held is not None:
         compressed.load_history(*held)
-        mx.eval(compressed.state)
+    return compressed
+
+
+def compress_window(layer: Any, config: TurboQuantConfig) -> TurboQuantRotatingKVCache:
+    compressed = TurboQuantRotatingKVCache(config, layer.max_size)
+    held = window(layer)
+    if held is not None:
+        compressed.load_history(*held, layer.offset)
     return compressed
