@@ -9,10 +9,11 @@ from typing import Any
 from rich.console import Console
 
 from tq_mlx import openblas
+from tq_mlx.cli.arguments import natural, positive
 from tq_mlx.cli.model import load_model, prompt_tokens
 from tq_mlx.cli.progress import progress_bar
 from tq_mlx.cli.run import Comparison, Run, compare, run
-from tq_mlx.cli.tables import comparison_table, layer_summary
+from tq_mlx.cli.tables import comparison_table, status_summary
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import ConfigError
 from tq_mlx.support import admit_family, family_of
@@ -32,22 +33,6 @@ def add_to(subcommands: Any) -> None:
     parser.add_argument("--compare", action="store_true", help="run the dense cache too, and measure the difference")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=generate)
-
-
-def positive(text: str) -> int:
-    """Read a whole number from 1 on."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
-    return value
-
-
-def natural(text: str) -> int:
-    """Read a whole number from 0 on."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is not 0 or more")
-    return value
 
 
 def generate(options: argparse.Namespace) -> int:
@@ -88,4 +73,4 @@ def show(outcome: Run | Comparison) -> None:
     console = Console(stderr=True)
     if isinstance(outcome, Comparison):
         console.print(comparison_table(outcome))
-    console.print(layer_summary(compressed))
+    console.print(status_summary(compressed.status, compressed.label))
