@@ -1,4 +1,7 @@
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -112,6 +115,15 @@ def test_wrong_numbers_are_usage_errors(wrong, capsys):
         main(["plan", "x", *wrong])
     assert exit_.value.code == 2
     assert repr(wrong[1]) in capsys.readouterr().err
+
+
+def test_output_that_nobody_reads_is_no_error(config):
+    code = "import sys; from tq_mlx.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "plan", config(num_hidden_layers=200), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 128 + signal.SIGPIPE
 
 
 @pytest.mark.model

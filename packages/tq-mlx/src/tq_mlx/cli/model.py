@@ -24,11 +24,16 @@ def load_model(name: str) -> tuple[Any, Any]:
         with contextlib.redirect_stdout(io.StringIO()):
             model, tokenizer = load(name)[:2]
     except (OSError, ValueError, KeyError) as error:
-        where = (
-            "it holds no model that mlx-lm reads" if os.path.isdir(name) else "it is no directory, and no hub has it"
-        )
+        if is_path(name) and not os.path.isdir(name):
+            raise ConfigError(f"cannot load the model {name!r}: there is no such directory") from error
+        where = "it holds no model that mlx-lm reads" if os.path.isdir(name) else "no directory, and no hub gives it"
         raise ConfigError(f"cannot load the model {name!r} ({where}): {error}") from error
     return model, tokenizer
+
+
+def is_path(name: str) -> bool:
+    """Return whether a model's name can be no hub's ``name`` or ``owner/name``."""
+    return name.startswith((".", "~", os.sep)) or name.count("/") > 1 or os.path.exists(name)
 
 
 def read_config(name: str) -> dict[str, Any]:

@@ -10,15 +10,14 @@ from typing import Any
 
 from rich.console import Console
 
-import tq_contract
 from tq_mlx.cli.arguments import gigabytes, positive
 from tq_mlx.cli.model import read_config
 from tq_mlx.cli.plan_report import PlanReport, plan_report
 from tq_mlx.cli.plan_tables import layer_lines, plan_table, remarks
+from tq_mlx.cli.presets import preset_names
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.model_shape import model_shape
 
-ORDER = ("supported", "paper-facing", "compatibility-only", "research-only")
 LADDER = (4096, 16384, 65536, 262144)
 USUAL_CONTEXT = 32768
 """Where a configuration does not say for how many tokens its model was made."""
@@ -61,12 +60,6 @@ def plan(options: argparse.Namespace) -> int:
     else:
         show(report)
     return 0 if any(entry.plan and entry.plan.compressed for entry in report.presets) else 3
-
-
-def preset_names() -> list[str]:
-    """Return the contract's presets, ours first."""
-    presets = tq_contract.load().presets
-    return [preset.name for preset in sorted(presets, key=lambda preset: ORDER.index(preset.classification))]
 
 
 def ladder(most: int | None) -> tuple[int, ...]:
