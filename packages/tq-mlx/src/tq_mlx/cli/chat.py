@@ -74,6 +74,8 @@ def talk(conversation: Conversation, aside: Console) -> None:
         try:
             line = input("> " if terminal else "").strip()
         except EOFError:
+            if terminal:
+                print()
             return
         except KeyboardInterrupt:
             aside.print("\n/quit or the end of input leaves.", style="dim")
