@@ -64,10 +64,15 @@ class CompressedPlan:
         return self.config.key_bits is not None
 
     @cached_property
+    def key_bytes(self) -> int:
+        """Bytes that one coded key takes, over all compressed layers."""
+        return most_key_bytes(self.config, self.compressed)
+
+    @cached_property
     def coded_bytes_per_token(self) -> int:
         """Bytes that one coded token takes, over all compressed layers."""
         values = [coded_bytes(self.config.values, layer.heads, layer.value_dim) for layer in self.compressed]
-        return sum(values) + most_key_bytes(self.config, self.compressed)
+        return sum(values) + self.key_bytes
 
     @property
     def bits_per_value(self) -> float | None:
@@ -100,6 +105,8 @@ class CompressedPlan:
             total += uncoded * layer.bytes_per_token
             if self.config.center_keys and segments.packed:
                 total += MEAN_BYTES * layer.heads * layer.key_dim
+        if self.config.center_block is not None:  # each block's deviation from the mean is coded like a key
+            total += -(-segments.packed // self.config.center_block) * self.key_bytes
         return total
 
 
