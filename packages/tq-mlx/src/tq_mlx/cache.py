@@ -16,6 +16,7 @@ from mlx_lm.models.cache import create_attention_mask
 
 import tq_contract
 from tq_core.codec import Code, check_finite
+from tq_mlx.centring import Centre
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError
 from tq_mlx.segments import DenseSegment, PackedSegment, handle
@@ -79,7 +80,7 @@ class TurboQuantKVCache:
         self.sink = DenseSegment(step=max(1, config.sink_tokens))
         self.packed = PackedSegment()
         self.tail = DenseSegment(step=config.block_tokens)
-        self.mean: mx.array | None = None  # [B, H, 1, Dk] float32, frozen at the first compression
+        self.centre: Centre | None = None  # from the first compression on
         self.reads = CodeReads()
 
     @property
@@ -103,7 +104,8 @@ class TurboQuantKVCache:
         if not self.config.tail_tokens:
             self.compress_overflow()
         views = self.keys_and_values()
-        if keys.shape[-2] > 1:
+        # A short block may be drafts, some of which are trimmed away at once: what stays is coded one update later.
+        if keys.shape[-2] > self.config.block_tokens:
             self.compress_overflow()
         return views
 
@@ -122,7 +124,7 @@ class TurboQuantKVCache:
                 code=keys.map(handle) if keys else None,
                 packed=self.packed.length,
                 codec=self.config.keys,
-                mean=self.mean,
+                centre=self.centre,
                 tail=tail[0],
                 reads=self.reads,
             ),
@@ -133,7 +135,7 @@ class TurboQuantKVCache:
                 code=values.map(handle) if values else None,
                 packed=self.packed.length,
                 codec=self.config.values,
-                mean=None,
+                centre=None,
                 tail=tail[1],
                 reads=self.reads,
             ),
@@ -168,14 +170,17 @@ class TurboQuantKVCache:
         packed = min(self.packed.length, left - sink)
         self.tail.truncate(left - sink - packed)
         self.packed.truncate(packed)
+        self.centre = self.centre and self.centre.truncated(packed)
         self.sink.truncate(sink)
+        if not packed:
+            self.mean = None  # no code depends on it: the next first compression takes the mean of its own keys
         return n
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays that the cache holds, growth capacity included."""
-        mean = 0 if self.mean is None else self.mean.nbytes
-        return self.sink.nbytes + self.packed.nbytes + self.tail.nbytes + mean
+        centre = self.centre.nbytes if self.centre else 0
+        return self.sink.nbytes + self.packed.nbytes + self.tail.nbytes + centre
 
     def memory(self) -> dict[str, SegmentMemory]:
         """Return what the sink, packed and tail segments hold and cost."""
@@ -191,7 +196,7 @@ class TurboQuantKVCache:
     @property
     def state(self) -> dict[str, Any]:
         """Everything that the cache is, as a tree of arrays and scalars: what ``from_state`` takes."""
-        layout, packed = self.layout, self.packed
+        layout, packed, centre = self.layout, self.packed, self.centre
         return {
             "schema_version": SCHEMA_VERSION,
             "config": self.config.to_json(),
@@ -200,7 +205,8 @@ class TurboQuantKVCache:
             "sink": [self.sink.keys, self.sink.values],
             "packed": [packed.keys and packed.keys.arrays(), packed.values and packed.values.arrays()],
             "tail": [self.tail.keys, self.tail.values],
-            "mean": self.mean,
+            "mean": centre and centre.mean,
+            "deviations": centre and centre.deviations and centre.deviations.arrays(),
         }
 
     @classmethod
@@ -229,7 +235,9 @@ class TurboQuantKVCache:
             values and cache.config.values.code_from(layout.value_dim, values),
             packed,
         )
-        cache.mean = state["mean"]
+        if state["mean"] is not None:
+            deviations = state["deviations"] and cache.config.keys.code_from(layout.key_dim, state["deviations"])
+            cache.centre = Centre(cache.config.keys, cache.config.center_block, state["mean"], deviations)
         return cache
 
     def check(self, keys: mx.array, values: mx.array) -> None:
@@ -262,21 +270,20 @@ class TurboQuantKVCache:
         if oldest is None:
             return
         keys, values = oldest
-        mean = self.mean
-        if self.config.center_keys:
-            mean = mean_key(self.tail) if mean is None else mean
-            keys = keys.astype(mx.float32) - mean
+        centre = self.next_centre(keys.shape[-2])
+        if centre is not None:
+            keys = keys.astype(mx.float32) - centre.at(self.packed.length, keys.shape[-2])
         # Both codes exist before anything moves: an error leaves the cache as it was.
         key_code: Code = self.config.keys.encode(keys)
         value_code: Code = self.config.values.encode(values)
-        self.mean = mean
+        self.centre = centre
         self.packed.append(key_code, value_code)
         self.tail.drop_front(keys.shape[-2])
 
-
-def mean_key(tail: DenseSegment) -> mx.array:
-    """Return the mean [B, H, 1, Dk] (float32) of the tail's keys; the sink's lie far from the rest and stay out."""
-    live = tail.live()
-    if live is None:
-        raise ValueError("an empty tail has no mean key")
-    return live[0].astype(mx.float32).mean(axis=-2, keepdims=True)
+    def next_centre(self, count: int) -> Centre | None:
+        """Return the centre of the ``count`` tokens that are coded next, from all of the tail: the sink stays out."""
+        live = self.tail.live()
+        if live is None or not self.config.center_keys:
+            return None
+        centre = self.centre or Centre.of(live[0], self.config.keys, self.config.center_block)
+        return centre.reaching(live[0], self.packed.length, count)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import mlx.core as mx
 
+from tq_mlx.centring import Centre
 from tq_mlx.errors import ConfigError
 
 FEWEST, MOST = 2, 8
@@ -83,11 +84,11 @@ def key_bits_to_dict(key_bits: KeyBits | None) -> dict[str, Any] | None:
     return None if key_bits is None else asdict(key_bits)
 
 
-def key_norm(keys: mx.array, *, sink_tokens: int, centred: bool) -> float:
-    """Return the root mean square norm of keys [B, H, T, D] without the sink's and, if that is on, after centring."""
-    keys = keys[..., sink_tokens:, :].astype(mx.float32)
-    if centred:
-        keys = keys - keys.mean(axis=-2, keepdims=True)
+def key_norm(keys: mx.array, centre: Centre | None) -> float:
+    """Return the root mean square norm of keys [B, H, T, D], centred if there is a centre for them."""
+    keys = keys.astype(mx.float32)
+    if centre is not None:
+        keys = keys - centre.reaching(keys, 0, keys.shape[-2]).at(0, keys.shape[-2])
     return float(mx.sqrt(mx.square(keys).sum(axis=-1).mean()))
 
 

@@ -9,10 +9,13 @@ from mlx_lm.models.cache import KVCache
 from tq_core.codec import check_finite
 from tq_core.errors import NonFiniteError
 from tq_mlx.cache import TurboQuantKVCache
+from tq_mlx.centring import Centre
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.events import UpgradeEvent
 from tq_mlx.key_bits import key_norm
+from tq_mlx.reader import require_reader
 from tq_mlx.support import Verdict, admit_family, judge
+from tq_mlx.tensor_parallel import over_all_heads
 from tq_mlx.upstream import history
 
 
@@ -22,6 +25,7 @@ def upgrade_cache_list(
     *,
     config: TurboQuantConfig,
     model_family: str | None,
+    group: mx.distributed.Group | None = None,
 ) -> list[UpgradeEvent]:
     """Compress every layer that supports it, in place.
 
@@ -33,6 +37,7 @@ def upgrade_cache_list(
         k_start: tokens from which on to compress.
         config: what to compress to.
         model_family: name of a family in the contract.
+        group: processes over which the model's heads are sharded, all of which must make this call; None for one.
 
     Returns:
         One event per layer, compressed or not.
@@ -42,8 +47,10 @@ def upgrade_cache_list(
         UnsupportedCacheError: a layer's cache is of a type that cannot be compressed.
         UnsupportedHeadDimError: the codecs do not serve a layer's head dimension.
         NonFiniteError: a layer holds NaN or Inf.
+        HookError: mlx-lm's attention is not replaced, so that nothing could read the codes.
         The cache is as it was then.
     """
+    require_reader()
     family = admit_family(model_family)
     verdicts = [judge(index, layer, config) for index, layer in enumerate(cache)]
     if not any(verdict.compress for verdict in verdicts) or not due(cache, k_start, config):
@@ -52,7 +59,7 @@ def upgrade_cache_list(
         if verdict.compress:
             check_layer(index, layer)
     events: list[UpgradeEvent] = []
-    configs = layer_configs(cache, verdicts, config)
+    configs = layer_configs(cache, verdicts, config, group)
     for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
         upgraded = compress_layer(layer, configs[index]) if verdict.compress else layer
         own = upgraded.config if isinstance(upgraded, TurboQuantKVCache) else None
@@ -83,19 +90,25 @@ def due(cache: Sequence[Any], k_start: int, config: TurboQuantConfig) -> bool:
 
 
 def layer_configs(
-    cache: Sequence[Any], verdicts: Sequence[Verdict], config: TurboQuantConfig
+    cache: Sequence[Any],
+    verdicts: Sequence[Verdict],
+    config: TurboQuantConfig,
+    group: mx.distributed.Group | None,
 ) -> dict[int, TurboQuantConfig]:
     """Return each layer's own configuration, by index, for the layers that are to be compressed."""
     chosen = [index for index, verdict in enumerate(verdicts) if verdict.compress]
     if config.key_bits is None:
         return dict.fromkeys(chosen, config)
     norms = [layer_key_norm(cache[index], config) for index in chosen]
-    return dict(zip(chosen, config.for_layers(norms), strict=True))
+    return dict(zip(chosen, config.for_layers(over_all_heads(norms, group)), strict=True))
 
 
 def layer_key_norm(layer: KVCache, config: TurboQuantConfig) -> float:
     held = history(layer)
-    return key_norm(held[0], sink_tokens=config.sink_tokens, centred=config.center_keys) if held else 0.0
+    if held is None:
+        return 0.0
+    keys = held[0][..., config.sink_tokens :, :]
+    return key_norm(keys, Centre.of(keys, config.keys, config.center_block) if config.center_keys else None)
 
 
 def check_layer(index: int, layer: KVCache) -> None:
