@@ -92,7 +92,11 @@ def test_sliding_window_layers_stay_dense_and_the_event_says_why():
 
 @pytest.mark.parametrize(
     ("family", "named"),
-    [(None, "model_family is None"), ("mamba", "'mamba' is not allowlisted"), ("qwen2", "'qwen2' is not allowlisted")],
+    [
+        (None, "model_family is None"),
+        ("mamba", "'mamba' is not in the contract"),
+        ("qwen2", "'qwen2' is research-only"),
+    ],
 )
 def test_a_family_outside_the_contract_is_refused(family, named):
     cache = dense_list()

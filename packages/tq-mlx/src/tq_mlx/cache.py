@@ -8,7 +8,7 @@ The dense form of the whole history never exists.
 """
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Self
 
 import mlx.core as mx
@@ -16,6 +16,7 @@ from mlx_lm.models.cache import create_attention_mask
 
 import tq_contract
 from tq_core.codec import Code, check_finite
+from tq_mlx.admission import Admission
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError
 from tq_mlx.segments import DenseSegment, PackedSegment, handle
@@ -70,11 +71,13 @@ class SegmentMemory:
 class TurboQuantKVCache:
     """A compressed drop-in for ``mlx_lm.models.cache.KVCache``.
 
-    Constructing one directly is for evaluation: it skips the support gate of ``upgrade_cache_list``.
+    Constructing one directly is for evaluation: it skips the support gate of ``upgrade_cache_list``, which says in
+    ``admission`` under which family it let the cache in.
     """
 
-    def __init__(self, config: TurboQuantConfig) -> None:
+    def __init__(self, config: TurboQuantConfig, admission: Admission | None = None) -> None:
         self.config = config
+        self.admission = admission
         self.layout: Layout | None = None
         self.sink = DenseSegment(step=max(1, config.sink_tokens))
         self.packed = PackedSegment()
@@ -195,6 +198,7 @@ class TurboQuantKVCache:
         return {
             "schema_version": SCHEMA_VERSION,
             "config": self.config.to_json(),
+            "admission": self.admission and asdict(self.admission),
             "layout": layout and list(astuple(layout)),
             "lengths": [self.sink.length, packed.length, self.tail.length],
             "sink": [self.sink.keys, self.sink.values],
@@ -216,7 +220,8 @@ class TurboQuantKVCache:
             raise UnsupportedCacheError(
                 f"cache state of schema version {version}: this release reads {SCHEMA_VERSION}; prefill the prompt anew"
             )
-        cache = cls(TurboQuantConfig.from_json(state["config"]))
+        admission = state["admission"]
+        cache = cls(TurboQuantConfig.from_json(state["config"]), admission and Admission(**admission))
         if state["layout"] is None:
             return cache
         layout = cache.layout = Layout(*state["layout"])

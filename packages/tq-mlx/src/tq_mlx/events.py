@@ -18,6 +18,7 @@ class UpgradeEvent:
         old_bytes: bytes allocated before.
         new_bytes: bytes allocated after.
         family: model family by which the layer was admitted.
+        research: that family is research-only: its user opted in.
         config: the configuration's label: its preset, or "custom:" and its fingerprint's start.
         keys: codec of this layer's keys, such as "mse 4"; "dense" where it was not compressed.
         values: codec of this layer's values.
@@ -32,6 +33,7 @@ class UpgradeEvent:
     old_bytes: int
     new_bytes: int
     family: str
+    research: bool
     config: str
     keys: str
     values: str

@@ -1,7 +1,7 @@
 """The replacements of mlx-lm's functions: what each of the three hooks puts in place of the original.
 
 Each takes the original as its first argument and behaves exactly like it unless compression is asked for, by keyword
-(`turboquant_config`, `turboquant_start`) or, for attention, by the type of the keys.
+(`turboquant_config`, `turboquant_start`, `turboquant_research`) or, for attention, by the type of the keys.
 """
 
 from collections.abc import Callable, Generator
@@ -26,6 +26,7 @@ def make_prompt_cache(
     max_kv_size: int | None = None,
     *,
     turboquant_config: TurboQuantConfig | None = None,
+    turboquant_research: bool = False,
 ) -> list[Any]:
     """Return the model's caches, compressed from the first token on if a configuration is given."""
     cache = original(model, max_kv_size)
@@ -35,7 +36,8 @@ def make_prompt_cache(
                 "key_bits are chosen from the keys of a prompt, which an empty cache has not: pass turboquant_config "
                 "to generate, or call upgrade_cache_list after the prefill"
             )
-        upgrade_cache_list(cache, 0, config=turboquant_config, model_family=family_of(model))
+        family = family_of(model)
+        upgrade_cache_list(cache, 0, config=turboquant_config, model_family=family, research=turboquant_research)
     return cache
 
 
@@ -47,6 +49,7 @@ def generate_step(
     *args: Any,
     turboquant_config: TurboQuantConfig | None = None,
     turboquant_start: int = 0,
+    turboquant_research: bool = False,
     prompt_cache: list[Any] | None = None,
     max_kv_size: int | None = None,
     prompt_progress_callback: Callable[[int, int], None] | None = None,
@@ -75,7 +78,13 @@ def generate_step(
     def upgrade_if_due() -> None:
         nonlocal pending
         if pending:
-            pending = not upgrade_cache_list(cache, turboquant_start, config=turboquant_config, model_family=family)
+            pending = not upgrade_cache_list(
+                cache,
+                turboquant_start,
+                config=turboquant_config,
+                model_family=family,
+                research=turboquant_research,
+            )
 
     def on_progress(done: int, total: int) -> None:
         upgrade_if_due()

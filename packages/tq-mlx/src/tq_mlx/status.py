@@ -27,6 +27,9 @@ class LayerStatus:
         dense_bytes: bytes that the same tokens take uncompressed, without growth capacity.
         bits_per_value: stored bits per value of the coded tokens; None where nothing is coded.
         codes_read: how often attention has read this layer's codes.
+        family: family of the contract under which the layer was admitted; None where it is dense or was constructed
+            directly.
+        research: that family is research-only: its user opted in.
     """
 
     index: int
@@ -40,6 +43,8 @@ class LayerStatus:
     dense_bytes: int
     bits_per_value: float | None
     codes_read: int
+    family: str | None
+    research: bool
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,11 @@ class CacheStatus:
     def dense_bytes(self) -> int:
         """Bytes that the same tokens take uncompressed."""
         return sum(layer.dense_bytes for layer in self.layers)
+
+    @property
+    def research(self) -> bool:
+        """Whether any layer is compressed only because its user opted in to a research-only family."""
+        return any(layer.research for layer in self.layers)
 
     @property
     def ratio(self) -> float:
@@ -77,6 +87,7 @@ class CacheStatus:
             "dense_bytes": self.dense_bytes,
             "ratio": self.ratio,
             "bits_per_value": self.bits_per_value,
+            "research": self.research,
         }
         return sums | {"layers": [asdict(layer) for layer in self.layers]}
 
@@ -103,6 +114,8 @@ def layer_status(index: int, cache: Any, requested: str) -> LayerStatus:
         dense_bytes=used_bytes(cache) if isinstance(cache, KVCache | RotatingKVCache) else cache.nbytes,
         bits_per_value=None,
         codes_read=0,
+        family=None,
+        research=False,
     )
 
 
@@ -122,6 +135,8 @@ def compressed_status(index: int, cache: TurboQuantKVCache) -> LayerStatus:
         dense_bytes=cache.layout.dense_bytes_per_token * cache.offset if cache.layout else 0,
         bits_per_value=packed.bits_per_value if packed.tokens else None,
         codes_read=cache.reads.count,
+        family=cache.admission.family if cache.admission else None,
+        research=cache.admission is not None and cache.admission.research,
     )
 
 

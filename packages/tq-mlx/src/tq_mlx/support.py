@@ -6,7 +6,7 @@ from typing import Any
 from mlx_lm.models.cache import KVCache, RotatingKVCache
 
 import tq_contract
-from tq_contract import Family
+from tq_mlx.admission import Admission
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError, UnsupportedFamilyError
@@ -14,6 +14,9 @@ from tq_mlx.upstream import history
 
 SLIDING = "sliding-window layer: bounded already, left dense"
 ALREADY = "already compressed"
+
+OPT_IN = "opt in: research=True, turboquant_research=True in generation, --research on the command line"
+"""How a research-only family is admitted."""
 
 
 @dataclass(frozen=True)
@@ -24,19 +27,32 @@ class Verdict:
     reason: str
 
 
-def admit_family(name: str | None) -> Family:
-    """Return the contract's family of that name; UnsupportedFamilyError names the allowlisted ones."""
+def admit_family(name: str | None, *, research: bool = False) -> Admission:
+    """Return the admission of the contract's family of that name.
+
+    Args:
+        name: of the family.
+        research: admit a research-only family too; one that the contract lacks stays refused.
+
+    Raises:
+        UnsupportedFamilyError: the family is not admitted; the message names the remedy.
+    """
     families = tq_contract.load().families
-    allowed = [family.name for family in families if family.status == "allowlisted"]
+    allowed = ", ".join(family.name for family in families if family.allowlisted)
     if name is None:
-        raise UnsupportedFamilyError(f"model_family is None: name one of {', '.join(allowed)}")
-    for family in families:
-        if family.name == name and family.status == "allowlisted":
-            return family
-    raise UnsupportedFamilyError(
-        f"model family {name!r} is not allowlisted by the contract: use one of {', '.join(allowed)}, or leave the "
-        "cache dense (constructing tq_mlx.TurboQuantKVCache directly is for evaluation)"
-    )
+        raise UnsupportedFamilyError(f"model_family is None: name one of {allowed}")
+    family = next((family for family in families if family.name == name), None)
+    if family is None:
+        raise UnsupportedFamilyError(
+            f"model family {name!r} is not in the contract: use one of {allowed}, or leave the cache dense "
+            "(constructing tq_mlx.TurboQuantKVCache directly is for evaluation)"
+        )
+    if not (family.allowlisted or research):
+        raise UnsupportedFamilyError(
+            f"model family {name!r} is research-only: no evidence shows that compression keeps its quality; use one of "
+            f"{allowed}, leave the cache dense, or {OPT_IN}"
+        )
+    return Admission(name, research=not family.allowlisted)
 
 
 def family_of(model: Any) -> str:

@@ -8,6 +8,7 @@ from mlx_lm.models.cache import KVCache
 
 from tq_core.codec import check_finite
 from tq_core.errors import NonFiniteError
+from tq_mlx.admission import Admission
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.events import UpgradeEvent
@@ -22,6 +23,7 @@ def upgrade_cache_list(
     *,
     config: TurboQuantConfig,
     model_family: str | None,
+    research: bool = False,
 ) -> list[UpgradeEvent]:
     """Compress every layer that supports it, in place.
 
@@ -33,18 +35,19 @@ def upgrade_cache_list(
         k_start: tokens from which on to compress.
         config: what to compress to.
         model_family: name of a family in the contract.
+        research: opt in to a family that the contract lists as research-only.
 
     Returns:
         One event per layer, compressed or not.
 
     Raises:
-        UnsupportedFamilyError: the family is None or not allowlisted.
+        UnsupportedFamilyError: the family is None, not in the contract, or research-only without the opt-in.
         UnsupportedCacheError: a layer's cache is of a type that cannot be compressed.
         UnsupportedHeadDimError: the codecs do not serve a layer's head dimension.
         NonFiniteError: a layer holds NaN or Inf.
         The cache is as it was then.
     """
-    family = admit_family(model_family)
+    admission = admit_family(model_family, research=research)
     verdicts = [judge(index, layer, config) for index, layer in enumerate(cache)]
     if not any(verdict.compress for verdict in verdicts) or not due(cache, k_start, config):
         return []
@@ -54,7 +57,7 @@ def upgrade_cache_list(
     events: list[UpgradeEvent] = []
     configs = layer_configs(cache, verdicts, config)
     for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
-        upgraded = compress_layer(layer, configs[index]) if verdict.compress else layer
+        upgraded = compress_layer(layer, configs[index], admission) if verdict.compress else layer
         own = upgraded.config if isinstance(upgraded, TurboQuantKVCache) else None
         events.append(
             UpgradeEvent(
@@ -66,7 +69,8 @@ def upgrade_cache_list(
                 offset=layer.offset,
                 old_bytes=layer.nbytes,
                 new_bytes=upgraded.nbytes,
-                family=family.name,
+                family=admission.family,
+                research=admission.research,
                 config=config.label,
                 keys=own.keys.label if own else "dense",
                 values=own.values.label if own else "dense",
@@ -110,9 +114,9 @@ def check_layer(index: int, layer: KVCache) -> None:
             raise NonFiniteError(f"layer {index}, {side}: {error}") from error
 
 
-def compress_layer(layer: KVCache, config: TurboQuantConfig) -> TurboQuantKVCache:
+def compress_layer(layer: KVCache, config: TurboQuantConfig, admission: Admission) -> TurboQuantKVCache:
     """Return a compressed cache of the same history."""
-    compressed = TurboQuantKVCache(config)
+    compressed = TurboQuantKVCache(config, admission)
     held = history(layer)
     if held is not None:
         compressed.load_history(*held)

@@ -49,6 +49,7 @@ class Run:
             "text": self.text,
             "preset": self.label,
             "model_family": self.family,
+            "research": self.status.research,
             "prompt_tokens": self.prompt_tokens,
             "generated_tokens": len(self.tokens),
             "tokens_per_second": self.tokens_per_second,
@@ -85,6 +86,7 @@ def run(
     *,
     max_tokens: int,
     start: int,
+    research: bool,
     progress: Progress,
 ) -> Run:
     """Generate greedily from the prompt's tokens, through mlx-lm's own loop; dense without a configuration."""
@@ -101,6 +103,7 @@ def run(
             prompt_progress_callback=progress,
             turboquant_config=config,
             turboquant_start=start,
+            turboquant_research=research,
         )
         for response in responses:
             text += response.text
@@ -126,14 +129,15 @@ def compare(
     *,
     max_tokens: int,
     start: int,
+    research: bool,
     progress: Progress,
 ) -> Comparison:
     """Generate dense and compressed, then force the dense run's tokens through both caches."""
-    limits = {"max_tokens": max_tokens, "start": start}
+    limits = {"max_tokens": max_tokens, "start": start, "research": research}
     dense = run(model, tokenizer, prompt, None, progress=progress, **limits)
     compressed = run(model, tokenizer, prompt, config, progress=progress, **limits)
     with hooks_installed():
         forced = make_prompt_cache(model)
-        upgrade_cache_list(forced, 0, config=config, model_family=family_of(model))
+        upgrade_cache_list(forced, 0, config=config, model_family=family_of(model), research=research)
         divergence = mean_divergence(model, prompt, dense.tokens, make_prompt_cache(model), forced, progress)
     return Comparison(dense, compressed, divergence)

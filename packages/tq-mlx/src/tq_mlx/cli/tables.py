@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from tq_mlx.admission import OPTED_IN
 from tq_mlx.cli.run import Comparison, Run
 
 
@@ -25,7 +26,8 @@ def layer_summary(run: Run) -> str:
     layers = run.status.layers
     compressed = [layer for layer in layers if layer.realised != "dense"]
     reads = sum(layer.codes_read for layer in compressed)
-    lines = [f"{len(compressed)} of {len(layers)} layers compressed with {run.label}; codes read {reads} times"]
+    note = f" ({OPTED_IN})" if run.status.research else ""
+    lines = [f"{len(compressed)} of {len(layers)} layers compressed with {run.label}{note}; codes read {reads} times"]
     for reason in dict.fromkeys(layer.reason for layer in layers if layer.realised == "dense"):
         count = sum(layer.reason == reason for layer in layers)
         lines.append(f"{count} layers dense: {reason}")

@@ -75,7 +75,8 @@ def compressed(caches: Caches, config: tq_mlx.TurboQuantConfig, model: Any, scop
     """Our caches in the place of the dense ones: all of them, or those that the support gate admits."""
     if scope.layers == "all":
         return [tq_mlx.TurboQuantKVCache(config) for _ in caches]
-    tq_mlx.upgrade_cache_list(caches, config=config, model_family=tq_mlx.family_of(model))
+    family = tq_mlx.family_of(model)
+    tq_mlx.upgrade_cache_list(caches, config=config, model_family=family, research=scope.research)
     return caches
 
 
@@ -89,7 +90,7 @@ def with_key_bits(caches: Caches, config: tq_mlx.TurboQuantConfig, seen: Caches)
         raise OptionError("--chunk", problem, f"use more than {config.sink_tokens}")
     norms = [layer_key_norm(seen[index], config) for index in chosen]
     for index, own in zip(chosen, config.for_layers(norms), strict=True):
-        caches[index] = tq_mlx.TurboQuantKVCache(own)
+        caches[index] = tq_mlx.TurboQuantKVCache(own, caches[index].admission)
     return caches
 
 
