@@ -15,11 +15,12 @@ import mlx.core as mx
 from mlx_lm.models.cache import create_attention_mask
 
 import tq_contract
-from tq_core.codec import Code, check_finite
+from tq_core.codec import check_finite
 from tq_mlx.admission import Admission
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError
 from tq_mlx.segments import DenseSegment, PackedSegment, handle
+from tq_mlx.token_chunks import encode_chunks, mean_vector
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
 
 SCHEMA_VERSION = tq_contract.load().state.schema_version
@@ -143,9 +144,19 @@ class TurboQuantKVCache:
         )
 
     def load_history(self, keys: mx.array, values: mx.array) -> None:
-        """Take over a finite dense history [B, H, T, D] into an empty cache and code what exceeds the tail."""
-        self.append(keys, values)
-        self.compress_overflow()
+        """Take over a finite dense history [B, H, T, D] into an empty cache and code what exceeds the tail.
+
+        The cache ends up as if the tokens had come by ``update_and_fetch``, without a dense copy of them on the way.
+        """
+        self.layout = Layout.of(keys, values)
+        start = min(self.config.sink_tokens, keys.shape[-2])
+        stop = start + self.overflow(keys.shape[-2] - start)
+        if start:
+            self.sink.append(keys[..., :start, :], values[..., :start, :])
+        if stop > start:
+            self.pack(keys[..., start:stop, :], values[..., start:stop, :], seen=keys[..., start:, :])
+        if stop < keys.shape[-2]:
+            self.tail.append(keys[..., stop:, :], values[..., stop:, :])
 
     def make_mask(self, N: int, return_array: bool = False, window_size: int | None = None) -> Any:  # noqa: N803
         """Return the mask that N new tokens need, as mlx-lm's KVCache would."""
@@ -262,26 +273,27 @@ class TurboQuantKVCache:
 
     def compress_overflow(self) -> None:
         """Code the oldest tail tokens, in whole blocks, until less than a block exceeds ``tail_tokens``."""
-        blocks = (self.tail.length - self.config.tail_tokens) // self.config.block_tokens
-        oldest = self.tail.live(blocks * self.config.block_tokens) if blocks > 0 else None
-        if oldest is None:
+        live, count = self.tail.live(), self.overflow(self.tail.length)
+        if live is None or not count:
             return
-        keys, values = oldest
+        keys, values = live
+        self.pack(keys[..., :count, :], values[..., :count, :], seen=keys)
+        self.tail.drop_front(count)
+
+    def overflow(self, tail: int) -> int:
+        """Return how many of the oldest of that many tail tokens are to be coded."""
+        return max(0, (tail - self.config.tail_tokens) // self.config.block_tokens) * self.config.block_tokens
+
+    def pack(self, keys: mx.array, values: mx.array, *, seen: mx.array) -> None:
+        """Code tokens behind the packed ones; the first time, their keys' mean is that of the keys ``seen``.
+
+        The sink's keys lie far from the rest and stay out of the mean.
+        """
         mean = self.mean
-        if self.config.center_keys:
-            mean = mean_key(self.tail) if mean is None else mean
-            keys = keys.astype(mx.float32) - mean
+        if mean is None and self.config.center_keys:
+            mean = mean_vector(seen)
         # Both codes exist before anything moves: an error leaves the cache as it was.
-        key_code: Code = self.config.keys.encode(keys)
-        value_code: Code = self.config.values.encode(values)
+        key_code = encode_chunks(self.config.keys, keys, mean)
+        value_code = encode_chunks(self.config.values, values, None)
         self.mean = mean
         self.packed.append(key_code, value_code)
-        self.tail.drop_front(keys.shape[-2])
-
-
-def mean_key(tail: DenseSegment) -> mx.array:
-    """Return the mean [B, H, 1, Dk] (float32) of the tail's keys; the sink's lie far from the rest and stay out."""
-    live = tail.live()
-    if live is None:
-        raise ValueError("an empty tail has no mean key")
-    return live[0].astype(mx.float32).mean(axis=-2, keepdims=True)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import mlx.core as mx
 
 from tq_mlx.errors import ConfigError
+from tq_mlx.token_chunks import mean_vector, token_chunks
 
 FEWEST, MOST = 2, 8
 
@@ -85,10 +86,13 @@ def key_bits_to_dict(key_bits: KeyBits | None) -> dict[str, Any] | None:
 
 def key_norm(keys: mx.array, *, sink_tokens: int, centred: bool) -> float:
     """Return the root mean square norm of keys [B, H, T, D] without the sink's and, if that is on, after centring."""
-    keys = keys[..., sink_tokens:, :].astype(mx.float32)
-    if centred:
-        keys = keys - keys.mean(axis=-2, keepdims=True)
-    return float(mx.sqrt(mx.square(keys).sum(axis=-1).mean()))
+    keys = keys[..., sink_tokens:, :]
+    mean = mean_vector(keys) if centred else mx.zeros(())
+    squares = mx.zeros(())
+    for chunk in token_chunks(keys):
+        squares = squares + mx.square(chunk.astype(mx.float32) - mean).sum()
+        mx.async_eval(squares)
+    return float(mx.sqrt(squares / (keys.size // keys.shape[-1])))
 
 
 def relative_error(bits: int) -> float:

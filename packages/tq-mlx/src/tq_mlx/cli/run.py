@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mlx_lm.generate import stream_generate  # pyright: ignore[reportUnknownVariableType]
@@ -133,9 +134,9 @@ def compare(
     progress: Progress,
 ) -> Comparison:
     """Generate dense and compressed, then force the dense run's tokens through both caches."""
-    limits = {"max_tokens": max_tokens, "start": start, "research": research}
-    dense = run(model, tokenizer, prompt, None, progress=progress, **limits)
-    compressed = run(model, tokenizer, prompt, config, progress=progress, **limits)
+    limited = partial(run, max_tokens=max_tokens, start=start, research=research, progress=progress)
+    dense = limited(model, tokenizer, prompt, None)
+    compressed = limited(model, tokenizer, prompt, config)
     with hooks_installed():
         forced = make_prompt_cache(model)
         upgrade_cache_list(forced, 0, config=config, model_family=family_of(model), research=research)
