@@ -1,4 +1,4 @@
-"""What an upgrade did, layer by layer: returned by ``upgrade_cache_list``, written nowhere unless asked."""
+"""What an upgrade did, layer by layer, or why it failed: written nowhere unless asked (see ``event_file``)."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,4 +45,27 @@ class UpgradeEvent:
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field, and the ratio, as JSON values."""
-        return asdict(self) | {"ratio": self.ratio}
+        return {"event": "upgrade"} | asdict(self) | {"ratio": self.ratio}
+
+
+@dataclass(frozen=True)
+class UpgradeFailure:
+    """An upgrade that was refused or failed.
+
+    Attributes:
+        error: class name of the exception.
+        message: what it says.
+        rollback: the cache list is as it was before; False where some layers had been exchanged already.
+        family: model family that was named.
+        config: the configuration's label.
+    """
+
+    error: str
+    message: str
+    rollback: bool
+    family: str | None
+    config: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field as JSON values."""
+        return {"event": "failure"} | asdict(self)

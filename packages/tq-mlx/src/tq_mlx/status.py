@@ -7,8 +7,8 @@ from typing import Any
 from mlx_lm.models.cache import KVCache, RotatingKVCache
 
 from tq_mlx.cache import TurboQuantKVCache
-from tq_mlx.support import SLIDING
-from tq_mlx.upstream import used_bytes
+from tq_mlx.cache_kinds import kind_of
+from tq_mlx.upstream import tokens_seen, used_bytes
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def layer_status(index: int, cache: Any, requested: str) -> LayerStatus:
         keys="dense",
         values="dense",
         reason=dense_reason(cache, requested),
-        offset=cache.offset,
+        offset=tokens_seen(cache),
         nbytes=cache.nbytes,
         dense_bytes=used_bytes(cache) if isinstance(cache, KVCache | RotatingKVCache) else cache.nbytes,
         bits_per_value=None,
@@ -143,4 +143,6 @@ def compressed_status(index: int, cache: TurboQuantKVCache) -> LayerStatus:
 def dense_reason(cache: Any, requested: str) -> str:
     if requested == "dense":
         return "compression was not asked for"
-    return SLIDING if isinstance(cache, RotatingKVCache) else f"{type(cache).__name__} cannot be compressed"
+    kind = kind_of(cache)
+    # A layer that could be compressed beside one that is: an upgrade that failed in its midst, which may be repeated.
+    return "not compressed yet" if kind.outcome == "compressed" else kind.reason

@@ -10,6 +10,14 @@ def history(cache: Any) -> tuple[mx.array, mx.array] | None:
     return None if cache.empty() or not cache.offset else cache.keys_and_values()
 
 
+def tokens_seen(cache: Any) -> int:
+    """Return the tokens that a cache has seen, in its longest row; 0 where it does not count them."""
+    offset = getattr(cache, "offset", None)
+    if isinstance(offset, mx.array):
+        return max(offset.reshape(-1).tolist())
+    return cache.size() if offset is None else offset
+
+
 def used_bytes(cache: Any) -> int:
     """Return the bytes of the tokens that a dense cache holds, without its growth capacity."""
     held = history(cache)
