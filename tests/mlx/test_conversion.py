@@ -9,7 +9,7 @@ import pytest
 from mlx_lm.models.cache import KVCache
 
 from tq_core import MseCodec
-from tq_mlx import TurboQuantConfig, TurboQuantKVCache, token_chunks, upgrade_cache_list
+from tq_mlx import TurboQuantConfig, TurboQuantKVCache, conversion, token_chunks, upgrade_cache_list
 from vectors import keys_and_values
 
 LAYERS = 4
@@ -28,6 +28,12 @@ class FailingCodec(MseCodec):
         if len(self.calls) in self.raises:
             raise self.raises[len(self.calls)]
         return super().quantize(y)
+
+
+@pytest.fixture(autouse=True)
+def hold_nothing(monkeypatch):
+    """Every layer is encoded in the rehearsal and again in the commit, as in long histories."""
+    monkeypatch.setattr(conversion, "MOST_HELD", 0)
 
 
 def config_with(raises=None):
@@ -101,13 +107,24 @@ def test_a_machine_that_fails_in_the_commit_loses_no_token_and_says_what_is_comp
     assert [type(layer) for layer in cache] == [TurboQuantKVCache] * LAYERS
 
 
+def test_codes_that_fit_are_encoded_once(monkeypatch):
+    cache, plain, config = dense_list(), dense_list(), config_with()
+    upgrade(plain, config)
+    assert len(FailingCodec.calls) == 2 * CALLS
+    FailingCodec.calls.clear()
+    monkeypatch.setattr(conversion, "MOST_HELD", 3 * plain[0].nbytes)
+    upgrade(cache, config)
+    assert len(FailingCodec.calls) == CALLS + 2 * (LAYERS - 3)
+    for layer, other in zip(cache, plain, strict=True):
+        for ours, theirs in zip(layer.keys_and_values(), other.keys_and_values(), strict=True):
+            assert mx.array_equal(ours.decode(), theirs.decode())
+
+
 def test_memory_is_bounded_by_a_chunk_not_by_the_history_and_dense_layers_are_freed(monkeypatch):
     values = 1 << 15
     monkeypatch.setattr(token_chunks, "MOST_VALUES", values)
     cache = [KVCache(), KVCache()]
-    for layer in cache:
-        layer.update_and_fetch(*keys_and_values(2048, dtype=mx.bfloat16))
-        mx.eval(layer.keys, layer.values)
+    mx.eval([layer.update_and_fetch(*keys_and_values(2048, dtype=mx.bfloat16)) for layer in cache])
     dense = sum(layer.nbytes for layer in cache)
     mx.clear_cache()
     mx.reset_peak_memory()

@@ -60,7 +60,8 @@ UNKNOWN = Kind("refused", "none of mlx-lm's own caches; only its KVCache can be 
 
 def kind_of(cache: Any) -> Kind:
     """Return what is done with a cache, by its type alone."""
-    return KINDS.get(type(cache), UNKNOWN)
+    kind: type = type(cache)
+    return KINDS.get(kind, UNKNOWN)
 
 
 def is_latent(heads: int, key_dim: int, value_dim: int) -> bool:

@@ -4,8 +4,10 @@ Two promises pull against each other: a failure leaves the dense cache as it was
 pile up in memory. They are kept in three passes.
 
 1. Check: the family, the kinds of the caches, head dimensions, NaN and Inf.
-2. Rehearse: encode every layer, a chunk of tokens at a time, and drop the codes.
-3. Commit: encode once more, and free each layer's dense arrays before the next layer is begun.
+2. Rehearse: encode every layer, a chunk of tokens at a time. The first ``MOST_HELD`` bytes of codes are kept, so that
+   a short history is encoded once; the rest is dropped again.
+3. Commit: put the compressed layers in place, encoding once more what was dropped, and free each layer's dense arrays
+   before the next layer is begun.
 
 Whatever goes wrong in the first two passes, an interrupt too, changes nothing. The third repeats what the second has
 shown to work, in no more memory; an interrupt waits for its end. What may still fail there is the machine, such as
@@ -30,6 +32,9 @@ from tq_mlx.support import Verdict
 from tq_mlx.token_chunks import token_chunks
 from tq_mlx.upstream import history
 
+MOST_HELD = 32 << 20
+"""Bytes of codes that exist beside the dense cache."""
+
 Configs = Mapping[int, TurboQuantConfig]
 """Each layer's own configuration, by index, for the layers that are to be compressed."""
 
@@ -43,6 +48,8 @@ class Plan:
     configs: Configs
     before: Sequence[tuple[str, int]]
     """Of each layer, the class name of its cache and its bytes."""
+    ready: dict[int, TurboQuantKVCache]
+    """Layers whose codes the rehearsal kept, by index."""
 
 
 def rehearse(cache: Sequence[Any], verdicts: Sequence[Verdict], config: TurboQuantConfig, admission: Admission) -> Plan:
@@ -51,13 +58,17 @@ def rehearse(cache: Sequence[Any], verdicts: Sequence[Verdict], config: TurboQua
     for index in chosen:
         check_layer(index, cache[index])
     configs = layer_configs(cache, chosen, config)
+    ready, held = dict[int, TurboQuantKVCache](), 0
     for index, own in configs.items():
         try:
-            compress_layer(cache[index], own, admission)
+            compressed = compress_layer(cache[index], own, admission)
         except Exception as error:
             error.add_note(f"layer {index} could not be encoded: every layer is as it was")
             raise
-    return Plan(admission, verdicts, configs, [(type(layer).__name__, layer.nbytes) for layer in cache])
+        if held + compressed.nbytes <= MOST_HELD:
+            ready[index] = compressed
+            held += compressed.nbytes
+    return Plan(admission, verdicts, configs, [(type(layer).__name__, layer.nbytes) for layer in cache], ready)
 
 
 def commit(cache: list[Any], plan: Plan) -> KeyboardInterrupt | None:
@@ -67,7 +78,9 @@ def commit(cache: list[Any], plan: Plan) -> KeyboardInterrupt | None:
         try:
             for index, config in plan.configs.items():
                 if isinstance(cache[index], KVCache):
-                    cache[index] = compress_layer(cache[index], config, plan.admission)
+                    ready = plan.ready.pop(index, None)
+                    cache[index] = ready or compress_layer(cache[index], config, plan.admission)
+                    del ready
                     mx.clear_cache()  # MLX keeps freed buffers for itself otherwise
         except KeyboardInterrupt as error:
             interrupt = error

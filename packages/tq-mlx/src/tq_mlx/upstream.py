@@ -14,7 +14,7 @@ def tokens_seen(cache: Any) -> int:
     """Return the tokens that a cache has seen, in its longest row; 0 where it does not count them."""
     offset = getattr(cache, "offset", None)
     if isinstance(offset, mx.array):
-        return max(offset.reshape(-1).tolist())
+        return int(mx.max(offset))
     return cache.size() if offset is None else offset
 
 
