@@ -35,11 +35,11 @@ def scalar(codec, bits, *, ours):
 
 
 def published(keys, values):
-    return Parameters(keys, values, **TAIL, center_keys=False, sink_tokens=0, key_bits=None)
+    return Parameters(keys, values, **TAIL, center_keys=False, center_block=None, sink_tokens=0, key_bits=None)
 
 
 def ours(keys, values, key_bits=None):
-    return Parameters(keys, values, **TAIL, center_keys=True, sink_tokens=4, key_bits=key_bits)
+    return Parameters(keys, values, **TAIL, center_keys=True, center_block=64, sink_tokens=4, key_bits=key_bits)
 
 
 def lloyd(bits):
@@ -72,10 +72,10 @@ PRESETS = {
     ),
     "uniform_k4v4": ("supported", ours(even(4), even(4))),
     "lloyd_k4v4": ("supported", ours(lloyd(4), lloyd(4))),
-    "equal_noise_k45v4": ("supported", ours(lloyd(4), lloyd(4), MeanBitsSpec(mean=4.45))),
-    "equal_noise_k4v4": ("supported", ours(lloyd(4), lloyd(4), MeanBitsSpec(mean=4.05))),
-    "equal_noise_k35v3": ("supported", ours(lloyd(4), lloyd(3), MeanBitsSpec(mean=3.55))),
-    "equal_noise_k3v3": ("supported", ours(lloyd(3), lloyd(3), MeanBitsSpec(mean=2.95))),
+    "equal_noise_k45v4": ("supported", ours(lloyd(4), lloyd(4), MeanBitsSpec(mean=4.4))),
+    "equal_noise_k4v4": ("supported", ours(lloyd(4), lloyd(4), MeanBitsSpec(mean=4.0))),
+    "equal_noise_k35v3": ("supported", ours(lloyd(4), lloyd(3), MeanBitsSpec(mean=3.5))),
+    "equal_noise_k3v3": ("supported", ours(lloyd(3), lloyd(3), MeanBitsSpec(mean=2.9))),
     "legacy_topk": ("compatibility-only", published(topk(4, 32, 2), topk(4, 32, 2))),
     "balanced": ("compatibility-only", published(topk(4, 32, 2), topk(4, 32, 2))),
     "max_quality": ("compatibility-only", published(topk(4, 16, 4), topk(8, 16, 4))),

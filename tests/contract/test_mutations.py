@@ -66,6 +66,7 @@ NOTHING_NULL = {
         },
         "values": {"codec": "prod", "bits": 2, "sketch_rows": 64, "sketch_seed": 3, "rotation": dict(IDENTITY)},
         "center_keys": True,
+        "center_block": 32,
         "sink_tokens": 1,
         "tail_tokens": 2,
         "block_tokens": 2,
@@ -75,7 +76,7 @@ NOTHING_NULL = {
 ONE_OF_EACH_SHAPE = {shape(preset): preset for preset in reversed(PACKAGED["presets"])}  # the first of each
 DOCUMENT = PACKAGED | {"presets": [*ONE_OF_EACH_SHAPE.values(), NOTHING_NULL]}
 TEXT = json.dumps(DOCUMENT)
-NULLABLE = {"gain_group", "sketch_rows", "key_bits"}
+NULLABLE = {"gain_group", "sketch_rows", "center_block", "key_bits"}
 PATHS = list(paths(DOCUMENT))
 SCHEMA = jsonschema.Draft202012Validator(contract_schema())
 MEMBERS = [path for path in PATHS if isinstance(path[-1], str)]

@@ -113,7 +113,7 @@ def test_other_codecs_are_told_apart_by_their_tag(name, kinds, labels):
 
 def test_key_bits_are_told_apart_by_their_tag(document):
     assert load().preset("paper_mse").parameters.key_bits is None
-    assert load().preset("equal_noise_k3v3").parameters.key_bits == MeanBitsSpec(mean=2.95)
+    assert load().preset("equal_noise_k3v3").parameters.key_bits == MeanBitsSpec(mean=2.9)
     put(document, "/presets/equal_noise_k3v3/parameters/key_bits", {"kind": "noise", "error": 1})
     put(document, "/presets/equal_noise_k4v4/parameters/key_bits", {"kind": "mean", "mean": 4})
     contract = loads(msgspec.json.encode(document).decode())

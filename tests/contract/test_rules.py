@@ -39,7 +39,7 @@ BROKEN = {
         (lambda d: put(d, "/families/1/coverage", ["smoke", "sweep", "smoke"]), ["/families/1/coverage/2"]),
     ],
     "hooks_are_unique": [
-        (lambda d: copy_of_first(d, "hooks"), ["/hooks/3"]),
+        (lambda d: copy_of_first(d, "hooks"), ["/hooks/4"]),
         (lambda d: put(d, "/hooks/0/parameters", ["model", "model"]), ["/hooks/0/parameters/1"]),
     ],
     "platforms_are_unique": [
@@ -125,6 +125,16 @@ BROKEN = {
                 "/presets/lloyd_k4v4/parameters/values/gain",
                 "/presets/lloyd_k4v4/parameters/values/scale_search",
             ],
+        ),
+    ],
+    "blocks_of_keys_are_centred": [
+        (
+            lambda d: put(d, "/presets/legacy_topk/parameters/center_block", 64),
+            ["/presets/legacy_topk/parameters/center_block"],
+        ),
+        (
+            lambda d: put(d, "/presets/max_quality/parameters/center_block", 1),
+            ["/presets/max_quality/parameters/center_block"],
         ),
     ],
     "blocks_fit_the_tail": [

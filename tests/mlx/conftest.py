@@ -1,5 +1,7 @@
 """Small random models of mlx-lm's own classes, and the presets that the tests run through."""
 
+import os
+
 import mlx.core as mx
 import pytest
 from mlx_lm.models import gemma3_text, llama, qwen2
@@ -77,7 +79,8 @@ def preset(request):
 
 @pytest.fixture(autouse=True)
 def hooks():
-    """Every test starts with the hooks installed, as after ``import tq_mlx``, and leaves them so."""
-    tq_mlx.install()
+    """Every test starts with the hooks as after ``import tq_mlx``, and leaves them so."""
+    as_imported = tq_mlx.uninstall if os.environ.get("TURBOQUANT_HOOKS") == "off" else tq_mlx.install
+    as_imported()
     yield
-    tq_mlx.install()
+    as_imported()

@@ -21,7 +21,7 @@ Release: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$")]
 OpenWindow: TypeAlias = Annotated[str, Meta(pattern=OPEN_WINDOW)]
 ClosedWindow: TypeAlias = Annotated[str, Meta(pattern=CLOSED_WINDOW)]
 Tokens: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-BlockTokens: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+BlockLength: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 SketchRows: TypeAlias = Annotated[int, Meta(ge=1, le=65536)]
 GainGroup: TypeAlias = Annotated[int, Meta(ge=1, le=1024)]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
@@ -137,9 +137,10 @@ class Parameters(Record, frozen=True):
     keys: CodecSpec
     values: CodecSpec
     center_keys: bool
+    center_block: BlockLength | None
     sink_tokens: Tokens
     tail_tokens: Tokens
-    block_tokens: BlockTokens
+    block_tokens: BlockLength
     key_bits: KeyBitsSpec | None
 
 

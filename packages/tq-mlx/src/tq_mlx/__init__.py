@@ -1,6 +1,6 @@
 """Compressed KV caches for mlx-lm.
 
-Importing this package installs three hooks in mlx-lm (see ``hooks``) unless the environment says
+Importing this package installs hooks in mlx-lm (see ``hooks``) unless the environment says
 ``TURBOQUANT_HOOKS=off``.
 """
 

@@ -17,10 +17,11 @@ from mlx_lm.models.cache import create_attention_mask
 import tq_contract
 from tq_core.codec import check_finite
 from tq_mlx.admission import Admission
+from tq_mlx.centring import Centre
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError
 from tq_mlx.segments import DenseSegment, PackedSegment, handle
-from tq_mlx.token_chunks import encode_chunks, mean_vector
+from tq_mlx.token_chunks import encode_chunks
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
 
 SCHEMA_VERSION = tq_contract.load().state.schema_version
@@ -83,7 +84,7 @@ class TurboQuantKVCache:
         self.sink = DenseSegment(step=max(1, config.sink_tokens))
         self.packed = PackedSegment()
         self.tail = DenseSegment(step=config.block_tokens)
-        self.mean: mx.array | None = None  # [B, H, 1, Dk] float32, frozen at the first compression
+        self.centre: Centre | None = None  # from the first compression on
         self.reads = CodeReads()
 
     @property
@@ -107,7 +108,8 @@ class TurboQuantKVCache:
         if not self.config.tail_tokens:
             self.compress_overflow()
         views = self.keys_and_values()
-        if keys.shape[-2] > 1:
+        # A short block may be drafts, some of which are trimmed away at once: what stays is coded one update later.
+        if keys.shape[-2] > self.config.block_tokens:
             self.compress_overflow()
         return views
 
@@ -126,7 +128,7 @@ class TurboQuantKVCache:
                 code=keys.map(handle) if keys else None,
                 packed=self.packed.length,
                 codec=self.config.keys,
-                mean=self.mean,
+                centre=self.centre,
                 tail=tail[0],
                 reads=self.reads,
             ),
@@ -137,7 +139,7 @@ class TurboQuantKVCache:
                 code=values.map(handle) if values else None,
                 packed=self.packed.length,
                 codec=self.config.values,
-                mean=None,
+                centre=None,
                 tail=tail[1],
                 reads=self.reads,
             ),
@@ -182,14 +184,16 @@ class TurboQuantKVCache:
         packed = min(self.packed.length, left - sink)
         self.tail.truncate(left - sink - packed)
         self.packed.truncate(packed)
+        # Without packed tokens nothing depends on the centre: the next first compression takes one of its own keys.
+        self.centre = self.centre.truncated(packed) if self.centre and packed else None
         self.sink.truncate(sink)
         return n
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays that the cache holds, growth capacity included."""
-        mean = 0 if self.mean is None else self.mean.nbytes
-        return self.sink.nbytes + self.packed.nbytes + self.tail.nbytes + mean
+        centre = self.centre.nbytes if self.centre else 0
+        return self.sink.nbytes + self.packed.nbytes + self.tail.nbytes + centre
 
     def memory(self) -> dict[str, SegmentMemory]:
         """Return what the sink, packed and tail segments hold and cost."""
@@ -205,7 +209,7 @@ class TurboQuantKVCache:
     @property
     def state(self) -> dict[str, Any]:
         """Everything that the cache is, as a tree of arrays and scalars: what ``from_state`` takes."""
-        layout, packed = self.layout, self.packed
+        layout, packed, centre = self.layout, self.packed, self.centre
         return {
             "schema_version": SCHEMA_VERSION,
             "config": self.config.to_json(),
@@ -215,7 +219,8 @@ class TurboQuantKVCache:
             "sink": [self.sink.keys, self.sink.values],
             "packed": [packed.keys and packed.keys.arrays(), packed.values and packed.values.arrays()],
             "tail": [self.tail.keys, self.tail.values],
-            "mean": self.mean,
+            "mean": centre and centre.mean,
+            "deviations": centre and centre.deviations and centre.deviations.arrays(),
         }
 
     @classmethod
@@ -245,7 +250,9 @@ class TurboQuantKVCache:
             values and cache.config.values.code_from(layout.value_dim, values),
             packed,
         )
-        cache.mean = state["mean"]
+        if state["mean"] is not None:
+            deviations = state["deviations"] and cache.config.keys.code_from(layout.key_dim, state["deviations"])
+            cache.centre = Centre(cache.config.keys, cache.config.center_block, state["mean"], deviations)
         return cache
 
     def check(self, keys: mx.array, values: mx.array) -> None:
@@ -285,15 +292,19 @@ class TurboQuantKVCache:
         return max(0, (tail - self.config.tail_tokens) // self.config.block_tokens) * self.config.block_tokens
 
     def pack(self, keys: mx.array, values: mx.array, *, seen: mx.array) -> None:
-        """Code tokens behind the packed ones; the first time, their keys' mean is that of the keys ``seen``.
-
-        The sink's keys lie far from the rest and stay out of the mean.
-        """
-        mean = self.mean
-        if mean is None and self.config.center_keys:
-            mean = mean_vector(seen)
+        """Code tokens behind the packed ones; ``seen`` are their keys and those that follow: the sink stays out."""
+        packed = self.packed.length
+        centre = self.next_centre(seen, keys.shape[-2])
+        less = None if centre is None else lambda first, count: centre.at(packed + first, count)
         # Both codes exist before anything moves: an error leaves the cache as it was.
-        key_code = encode_chunks(self.config.keys, keys, mean)
-        value_code = encode_chunks(self.config.values, values, None)
-        self.mean = mean
+        key_code = encode_chunks(self.config.keys, keys, less)
+        value_code = encode_chunks(self.config.values, values)
+        self.centre = centre
         self.packed.append(key_code, value_code)
+
+    def next_centre(self, seen: mx.array, count: int) -> Centre | None:
+        """Return the centre of the ``count`` tokens that are coded next, the first of the keys ``seen``."""
+        if not self.config.center_keys:
+            return None
+        centre = self.centre or Centre.of(seen, self.config.keys, self.config.center_block)
+        return centre.reaching(seen, self.packed.length, count)

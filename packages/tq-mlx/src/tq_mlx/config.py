@@ -23,6 +23,7 @@ class TurboQuantConfig:
         keys: codec of the keys.
         values: codec of the values.
         center_keys: subtract from all keys of a head their mean at the first compression, and add its score back.
+        center_block: tokens that share a mean key of their own besides; None for the one mean, or without center_keys.
         sink_tokens: first tokens of the sequence that stay dense for good.
         tail_tokens: newest tokens that stay dense at least; with 0, a token is coded before it is first attended to.
         block_tokens: tokens that are coded at a time, when the tail has grown that much beyond tail_tokens.
@@ -34,6 +35,7 @@ class TurboQuantConfig:
     keys: Codec[Any]
     values: Codec[Any]
     center_keys: bool = True
+    center_block: int | None = None
     sink_tokens: int = 4
     tail_tokens: int = 128
     block_tokens: int = 64
@@ -44,6 +46,11 @@ class TurboQuantConfig:
         """Refuse values of the wrong kind and token counts out of range."""
         if type(self.center_keys) is not bool:
             raise ConfigError(f"center_keys is {self.center_keys!r}: use true or false")
+        if self.center_block is not None:
+            if type(self.center_block) is not int or self.center_block < 1:
+                raise ConfigError(f"center_block is {self.center_block!r}: use a whole number from 1 on, or null")
+            if not self.center_keys:  # so that configurations of one effect are equal
+                object.__setattr__(self, "center_block", None)
         for name, least in (("sink_tokens", 0), ("tail_tokens", 0), ("block_tokens", 1)):
             value = getattr(self, name)
             if type(value) is not int or value < least:

@@ -26,9 +26,11 @@ from tq_core.codec import check_finite
 from tq_core.errors import NonFiniteError
 from tq_mlx.admission import Admission
 from tq_mlx.cache import TurboQuantKVCache
+from tq_mlx.centring import Centre
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.key_bits import key_norm
 from tq_mlx.support import Verdict
+from tq_mlx.tensor_parallel import over_all_heads
 from tq_mlx.token_chunks import token_chunks
 from tq_mlx.upstream import history
 
@@ -52,12 +54,18 @@ class Plan:
     """Layers whose codes the rehearsal kept, by index."""
 
 
-def rehearse(cache: Sequence[Any], verdicts: Sequence[Verdict], config: TurboQuantConfig, admission: Admission) -> Plan:
-    """Do everything that can fail, and change nothing."""
+def rehearse(
+    cache: Sequence[Any],
+    verdicts: Sequence[Verdict],
+    config: TurboQuantConfig,
+    admission: Admission,
+    group: mx.distributed.Group | None,
+) -> Plan:
+    """Do everything that can fail, and change nothing; the processes of a ``group`` agree on the key bits."""
     chosen = [index for index, verdict in enumerate(verdicts) if verdict.compress]
     for index in chosen:
         check_layer(index, cache[index])
-    configs = layer_configs(cache, chosen, config)
+    configs = layer_configs(cache, chosen, config, group)
     ready, held = dict[int, TurboQuantKVCache](), 0
     for index, own in configs.items():
         try:
@@ -88,17 +96,22 @@ def commit(cache: list[Any], plan: Plan) -> KeyboardInterrupt | None:
             return interrupt
 
 
-def layer_configs(cache: Sequence[Any], chosen: Sequence[int], config: TurboQuantConfig) -> Configs:
+def layer_configs(
+    cache: Sequence[Any], chosen: Sequence[int], config: TurboQuantConfig, group: mx.distributed.Group | None
+) -> Configs:
     """Return the configurations of the chosen layers."""
     if config.key_bits is None:
         return dict.fromkeys(chosen, config)
     norms = [layer_key_norm(cache[index], config) for index in chosen]
-    return dict(zip(chosen, config.for_layers(norms), strict=True))
+    return dict(zip(chosen, config.for_layers(over_all_heads(norms, group)), strict=True))
 
 
 def layer_key_norm(layer: KVCache, config: TurboQuantConfig) -> float:
     held = history(layer)
-    return key_norm(held[0], sink_tokens=config.sink_tokens, centred=config.center_keys) if held else 0.0
+    if held is None:
+        return 0.0
+    keys = held[0][..., config.sink_tokens :, :]
+    return key_norm(keys, Centre.of(keys, config.keys, config.center_block) if config.center_keys else None)
 
 
 def check_layer(index: int, layer: KVCache) -> None:

@@ -35,9 +35,14 @@ class DensePiece:
 
 @dataclass(frozen=True)
 class PackedPiece:
-    """Coded tokens from position ``start`` on; the codes may hold more than the ``tokens`` that are live."""
+    """Coded tokens from position ``start`` on; the codes may hold more than the ``tokens`` that are live.
+
+    Attributes:
+        first: index among the packed tokens.
+    """
 
     start: int
+    first: int
     tokens: int
     keys: Code
     values: Code
@@ -47,9 +52,8 @@ class PackedPiece:
     def scores(self, query: Query) -> mx.array:
         """Return scale · q·k [B, H, rows, tokens], float32."""
         scores = self.key_codec.rotated_scores(query.rotated, self.keys)[..., : self.tokens]
-        if query.mean_score is not None:
-            scores = scores + query.mean_score
-        return scores * query.scale
+        centre = query.centre_at(self.first, self.tokens)
+        return (scores if centre is None else scores + centre) * query.scale
 
     def weighted_sum(self, weights: mx.array) -> mx.array:
         """Return Σ p·v [B, H, rows, D], float32, still rotated."""
@@ -88,9 +92,9 @@ def split_packed(
     if key_code is None or value_code is None:
         return
     if keys.packed <= longest:
-        yield PackedPiece(start, keys.packed, key_code, value_code, keys.codec, values.codec)
+        yield PackedPiece(start, 0, keys.packed, key_code, value_code, keys.codec, values.codec)
         return
     for first in range(0, keys.packed, longest):
         last = min(first + longest, keys.packed)
         run = [code.map(lambda a, f=first, n=last: a[..., f:n, :]) for code in (key_code, value_code)]
-        yield PackedPiece(start + first, last - first, run[0], run[1], keys.codec, values.codec)
+        yield PackedPiece(start + first, first, last - first, run[0], run[1], keys.codec, values.codec)

@@ -16,7 +16,8 @@ class Query:
     Attributes:
         plain: for dense keys.
         rotated: for codes, which live behind the rotation.
-        mean_score: q·μ [B, Hk, G·L, 1], which scores of centred keys lack, or None.
+        centre_scores: q·centre [B, Hk, G·L, blocks or 1], which scores of centred keys lack, or None.
+        block: packed tokens that share one of them; None where all do.
         scale: multiplies every score.
         group: G, query heads per KV head.
         length: L.
@@ -24,7 +25,8 @@ class Query:
 
     plain: mx.array
     rotated: mx.array
-    mean_score: mx.array | None
+    centre_scores: mx.array | None
+    block: int | None
     scale: float
     group: int
     length: int
@@ -41,14 +43,24 @@ class Query:
             )
         group = heads // kv_heads
         plain = queries.astype(mx.float32).reshape(batch, kv_heads, group * length, head_dim)
+        rotated, centre = (keys.codec.rotation.apply(plain) if keys.packed else plain), keys.centre
         return cls(
             plain=plain,
-            rotated=keys.codec.rotation.apply(plain) if keys.packed else plain,
-            mean_score=None if keys.mean is None else plain @ keys.mean.swapaxes(-1, -2),
+            rotated=rotated,
+            centre_scores=centre.scores(plain, rotated) if centre and keys.packed else None,
+            block=centre.block if centre else None,
             scale=scale,
             group=group,
             length=length,
         )
+
+    def centre_at(self, first: int, tokens: int) -> mx.array | None:
+        """Return q·centre [B, Hk, G·L, tokens or 1] of that many packed tokens from ``first`` on, or None."""
+        if self.centre_scores is None or self.block is None:
+            return self.centre_scores
+        begin, end = first // self.block, -(-(first + tokens) // self.block)
+        wide = mx.repeat(self.centre_scores[..., begin:end], self.block, axis=-1)
+        return wide[..., first - begin * self.block :][..., :tokens]
 
     def by_head(self, rows: mx.array) -> mx.array:
         """Return rows [B, Hk, G·L, n] as [B, Hk, G, L, n]."""

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
+
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.conversion import Plan, commit, rehearse
 from tq_mlx.event_file import append_events, check_appendable
 from tq_mlx.events import UpgradeEvent, UpgradeFailure
+from tq_mlx.reader import require_reader
 from tq_mlx.support import Verdict, admit_family, judge
 from tq_mlx.upstream import tokens_seen
 
@@ -21,6 +24,7 @@ def upgrade_cache_list(
     model_family: str | None,
     research: bool = False,
     events_path: Path | str | None = None,
+    group: mx.distributed.Group | None = None,
 ) -> list[UpgradeEvent]:
     """Compress every layer that supports it, in place.
 
@@ -34,6 +38,7 @@ def upgrade_cache_list(
         model_family: name of a family in the contract.
         research: opt in to a family that the contract lists as research-only.
         events_path: file to which the events are appended as JSON lines, a failure's too; None writes nothing.
+        group: processes over which the model's heads are sharded, all of which must make this call; None for one.
 
     Returns:
         One event per layer, compressed or not.
@@ -43,19 +48,21 @@ def upgrade_cache_list(
         UnsupportedCacheError: a layer's cache is of a kind that is refused, or no layer can be compressed.
         UnsupportedHeadDimError: the codecs do not serve a layer's head dimension.
         NonFiniteError: a layer holds NaN or Inf.
+        HookError: mlx-lm's attention is not replaced, so that nothing could read the codes.
         OSError: the events cannot be appended; raised before anything is done unless the disk fills up meanwhile.
         The cache is as it was then, and after any other error, except where the machine fails in the last pass (see
         ``conversion``).
     """
     label = config.label
     try:
+        require_reader()
         admission = admit_family(model_family, research=research)
         verdicts = judge(cache, config)
         if not due(cache, verdicts, k_start, config):
             return []
         if events_path is not None:
             check_appendable(events_path)
-        plan = rehearse(cache, verdicts, config, admission)
+        plan = rehearse(cache, verdicts, config, admission, group)
     except BaseException as error:
         record(events_path, [failure(error, model_family, label, rollback=True)], about=error)
         raise
@@ -63,9 +70,7 @@ def upgrade_cache_list(
         interrupt = commit(cache, plan)
     except Exception as error:
         done = sum(isinstance(cache[index], TurboQuantKVCache) for index in plan.configs)
-        error.add_note(
-            f"{done} of {len(plan.configs)} layers are compressed now; upgrade the list again to do the rest"
-        )
+        error.add_note(f"{done} of {len(plan.configs)} layers are compressed; upgrade the list again for the others")
         record(events_path, [failure(error, model_family, label, rollback=not done)], about=error)
         raise
     events = [event_of(index, layer, plan, label) for index, layer in enumerate(cache)]

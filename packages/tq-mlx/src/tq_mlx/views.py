@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import mlx.core as mx
 
 from tq_core import Code, Codec
+from tq_mlx.centring import Centre
 from tq_mlx.errors import UnsupportedAttentionError
 
 
@@ -31,7 +32,7 @@ class SegmentsView:
         code: codes at full buffer capacity, of which the first ``packed`` tokens are live, or None.
         packed: live tokens of the code.
         codec: translates the code.
-        mean: [B, H, 1, D] (float32) to add to every decoded vector, or None.
+        centre: what was subtracted from the coded vectors, or None.
         tail: [B, H, n, D] or None.
         reads: the cache's counter, which attention advances.
     """
@@ -42,7 +43,7 @@ class SegmentsView:
     code: Code | None
     packed: int
     codec: Codec[Any]
-    mean: mx.array | None
+    centre: Centre | None
     tail: mx.array | None
     reads: CodeReads = field(compare=False)
 
@@ -58,7 +59,8 @@ class SegmentsView:
             parts.append(self.sink)
         if self.code is not None and self.packed:
             live = self.codec.decode(self.code)[..., : self.packed, :]
-            parts.append((live if self.mean is None else live + self.mean).astype(self.dtype))
+            centred = live if self.centre is None else live + self.centre.at(0, self.packed)
+            parts.append(centred.astype(self.dtype))
         if self.tail is not None:
             parts.append(self.tail)
         return mx.concatenate(parts, axis=-2)
