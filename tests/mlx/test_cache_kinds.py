@@ -98,7 +98,7 @@ def test_other_kinds_are_refused_with_a_remedy_and_every_layer_kept(says):
 
 def test_a_list_without_a_layer_to_compress_is_refused_not_passed_over():
     cache = [RotatingKVCache(max_size=32, keep=4), RotatingKVCache(max_size=32, keep=4)]
-    with pytest.raises(UnsupportedCacheError, match=r"sliding-window.*max_kv_size"):
+    with pytest.raises(UnsupportedCacheError, match=r"rotating cache.*max_kv_size"):
         upgrade_cache_list(cache, config=CONFIG, model_family="llama")
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import types
 from dataclasses import replace
+from operator import attrgetter
 
 import mlx.core as mx
 import mlx_lm.models.base
@@ -25,10 +26,14 @@ from vectors import keys_and_values, queries
 HOOKED = [(hook.module, hook.name) for hook in tq_contract.load().hooks]
 
 
+def target(module, name):
+    return attrgetter(name)(importlib.import_module(module))
+
+
 def bindings():
-    """Every name in every loaded module of mlx-lm that could be hooked, and what it is bound to."""
+    """Every name in every loaded module of mlx-lm, and every method, that could be hooked, and what it is bound to."""
     names = {name for _, name in HOOKED}
-    return {
+    return {(module, name): target(module, name) for module, name in HOOKED if "." in name} | {
         (module, name): value
         for module, loaded in list(sys.modules.items())
         if module.startswith("mlx_lm")
@@ -234,7 +239,7 @@ def test_things_in_sys_modules_that_are_no_modules_do_no_harm(monkeypatch):
 
 def test_signatures_and_documentation_are_the_originals():
     for module, name in HOOKED:
-        replacement = getattr(importlib.import_module(module), name)
+        replacement = target(module, name)
         (original,) = (rebinding.original for rebinding in hooks.rebindings if rebinding.hook.name == name)
         assert replacement is not original
         assert inspect.signature(replacement) == inspect.signature(original)
@@ -264,7 +269,7 @@ def test_wrong_arguments_raise_what_mlx_lm_raises(module, name, args, kwargs):
     for installed in (True, False):
         (tq_mlx.install if installed else tq_mlx.uninstall)()
         with pytest.raises((TypeError, AttributeError)) as raised:
-            list(getattr(importlib.import_module(module), name)(*args, **kwargs))
+            list(target(module, name)(*args, **kwargs))
         errors.append(type(raised.value))
     assert errors[0] is errors[1]
 

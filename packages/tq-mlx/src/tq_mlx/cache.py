@@ -184,10 +184,20 @@ class TurboQuantKVCache:
         packed = min(self.packed.length, left - sink)
         self.tail.truncate(left - sink - packed)
         self.packed.truncate(packed)
-        # Without packed tokens nothing depends on the centre: the next first compression takes one of its own keys.
-        self.centre = self.centre.truncated(packed) if self.centre and packed else None
         self.sink.truncate(sink)
+        # Without codes nothing depends on the centre: the next first compression takes that of its own keys.
+        self.centre = self.centre.truncated(packed) if self.centre and packed else None
         return n
+
+    def drop_front(self, n: int) -> None:
+        """Forget the oldest n tokens, of the sink and the codes first; for windows that move."""
+        packed = min(self.packed.length, max(0, n - self.sink.length))
+        self.centre = self.centre and self.centre.without_first(packed)
+        for segment in (self.sink, self.packed, self.tail):
+            gone = min(segment.length, n)
+            if gone:
+                segment.drop_front(gone)
+            n -= gone
 
     @property
     def nbytes(self) -> int:
@@ -221,6 +231,7 @@ class TurboQuantKVCache:
             "tail": [self.tail.keys, self.tail.values],
             "mean": centre and centre.mean,
             "deviations": centre and centre.deviations and centre.deviations.arrays(),
+            "gone": centre.gone if centre else 0,
         }
 
     @classmethod
@@ -252,7 +263,9 @@ class TurboQuantKVCache:
         )
         if state["mean"] is not None:
             deviations = state["deviations"] and cache.config.keys.code_from(layout.key_dim, state["deviations"])
-            cache.centre = Centre(cache.config.keys, cache.config.center_block, state["mean"], deviations)
+            cache.centre = Centre(
+                cache.config.keys, cache.config.center_block, state["mean"], deviations, state["gone"]
+            )
         return cache
 
     def check(self, keys: mx.array, values: mx.array) -> None:

@@ -15,16 +15,20 @@ from mlx_lm.models.cache import (
     RotatingKVCache,
 )
 
-Outcome = Literal["compressed", "left as it is", "refused"]
+Outcome = Literal["compressed", "compressed on request", "left as it is", "refused"]
 
 SLIDING = "sliding-window layer: bounded already, left dense"
+KEEPS = "rotating cache that keeps its first tokens for good: left dense"
 CHUNKED = "layer of chunked attention: bounded already, left dense"
 RECURRENT = "recurrent state of a fixed size: it has no keys and values, left as it is"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is done with a layer of one kind, and why; of a refused one, with the remedy."""
+    """What is done with a layer of one kind, and why; of a refused one, with the remedy.
+
+    One that is compressed on request (the configuration's ``sliding_layers``) has the reason why it is not otherwise.
+    """
 
     outcome: Outcome
     reason: str
@@ -32,7 +36,7 @@ class Kind:
 
 KINDS: dict[type, Kind] = {
     KVCache: Kind("compressed", "keys and values of every token"),
-    RotatingKVCache: Kind("left as it is", SLIDING),
+    RotatingKVCache: Kind("compressed on request", SLIDING),
     BatchRotatingKVCache: Kind("left as it is", SLIDING),
     ChunkedKVCache: Kind("left as it is", CHUNKED),
     ArraysCache: Kind("left as it is", RECURRENT),
@@ -55,11 +59,15 @@ LATENT = (
     "values apart; leave this model's cache dense"
 )
 
+KEEPING = Kind("left as it is", KEEPS)
+
 UNKNOWN = Kind("refused", "none of mlx-lm's own caches; only its KVCache can be compressed")
 
 
 def kind_of(cache: Any) -> Kind:
-    """Return what is done with a cache, by its type alone."""
+    """Return what is done with a cache, by its type and not by what it holds."""
+    if type(cache) is RotatingKVCache and cache.keep:
+        return KEEPING
     kind: type = type(cache)
     return KINDS.get(kind, UNKNOWN)
 

@@ -27,12 +27,14 @@ class Centre:
         block: tokens that share a deviation; None for the overall mean alone.
         mean: [B, H, 1, D] float32.
         deviations: one per block begun, or None.
+        gone: tokens of the first block that were dropped from the front: the packed tokens begin behind them.
     """
 
     codec: Codec[Any]
     block: int | None
     mean: mx.array
     deviations: Code | None = None
+    gone: int = 0
 
     @classmethod
     def of(cls, keys: mx.array, codec: Codec[Any], block: int | None) -> Self:
@@ -60,6 +62,7 @@ class Centre:
         Raises:
             NonFiniteError: the keys hold NaN or Inf.
         """
+        start += self.gone
         if self.block is None or start + count <= self.blocks * self.block:
             return self
         blocks = -(-(start + count) // self.block) - self.blocks
@@ -73,22 +76,37 @@ class Centre:
         """Return what is subtracted from the packed tokens start … start + count: [B, H, count or 1, D] float32."""
         if self.block is None or self.deviations is None:
             return self.mean
+        start += self.gone
         first, last = start // self.block, -(-(start + count) // self.block)
         deviations = self.codec.decode(self.deviations.map(lambda array: array[..., first:last, :]))
         wide = mx.repeat(deviations, self.block, axis=-2)[..., start - first * self.block :, :]
         return self.mean + wide[..., :count, :]
 
-    def scores(self, plain: mx.array, rotated: mx.array) -> mx.array:
-        """Return q·centre [B, H, rows, blocks or 1] for queries [B, H, rows, D], plain and rotated."""
-        overall = plain @ self.mean.swapaxes(-1, -2)
-        return overall + self.codec.rotated_scores(rotated, self.deviations) if self.deviations else overall
+    def mean_scores(self, plain: mx.array) -> mx.array:
+        """Return q·mean [B, H, rows, 1] for queries [B, H, rows, D]."""
+        return plain @ self.mean.swapaxes(-1, -2)
+
+    def deviation_scores(self, rotated: mx.array) -> mx.array | None:
+        """Return q·deviation [B, H, rows, blocks] for rotated queries [B, H, rows, D], or None without deviations."""
+        return self.codec.rotated_scores(rotated, self.deviations) if self.deviations else None
 
     def truncated(self, packed: int) -> Self:
         """Return the centre of the first ``packed`` packed tokens."""
         if self.block is None or self.deviations is None:
             return self
-        blocks = -(-packed // self.block)
-        return replace(self, deviations=self.deviations.map(lambda array: array[..., :blocks, :]) if blocks else None)
+        if not packed:
+            return replace(self, deviations=None, gone=0)
+        blocks = -(-(self.gone + packed) // self.block)
+        return replace(self, deviations=self.deviations.map(lambda array: array[..., :blocks, :]))
+
+    def without_first(self, packed: int) -> Self:
+        """Return the centre of the packed tokens behind the first ``packed``."""
+        if self.block is None or self.deviations is None:
+            return self
+        blocks, gone = divmod(self.gone + packed, self.block)
+        if blocks == self.blocks:
+            return replace(self, deviations=None, gone=0)
+        return replace(self, deviations=self.deviations.map(lambda array: array[..., blocks:, :]), gone=gone)
 
 
 def joined(code: Code | None, more: Code) -> Code:

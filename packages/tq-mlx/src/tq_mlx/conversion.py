@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import KVCache
+from mlx_lm.models.cache import KVCache, RotatingKVCache
 
 from tq_core.codec import check_finite
 from tq_core.errors import NonFiniteError
@@ -29,10 +29,11 @@ from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.centring import Centre
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.key_bits import key_norm
+from tq_mlx.rotating import CompressedCache, TurboQuantRotatingKVCache
 from tq_mlx.support import Verdict
 from tq_mlx.tensor_parallel import over_all_heads
 from tq_mlx.token_chunks import token_chunks
-from tq_mlx.upstream import history
+from tq_mlx.upstream import history, window
 
 MOST_HELD = 32 << 20
 """Bytes of codes that exist beside the dense cache."""
@@ -50,7 +51,7 @@ class Plan:
     configs: Configs
     before: Sequence[tuple[str, int]]
     """Of each layer, the class name of its cache and its bytes."""
-    ready: dict[int, TurboQuantKVCache]
+    ready: dict[int, CompressedCache]
     """Layers whose codes the rehearsal kept, by index."""
 
 
@@ -66,7 +67,7 @@ def rehearse(
     for index in chosen:
         check_layer(index, cache[index])
     configs = layer_configs(cache, chosen, config, group)
-    ready, held = dict[int, TurboQuantKVCache](), 0
+    ready, held = dict[int, CompressedCache](), 0
     for index, own in configs.items():
         try:
             compressed = compress_layer(cache[index], own, admission)
@@ -85,7 +86,7 @@ def commit(cache: list[Any], plan: Plan) -> KeyboardInterrupt | None:
     while True:
         try:
             for index, config in plan.configs.items():
-                if isinstance(cache[index], KVCache):
+                if not isinstance(cache[index], CompressedCache):
                     ready = plan.ready.pop(index, None)
                     cache[index] = ready or compress_layer(cache[index], config, plan.admission)
                     del ready
@@ -106,7 +107,7 @@ def layer_configs(
     return dict(zip(chosen, config.for_layers(over_all_heads(norms, group)), strict=True))
 
 
-def layer_key_norm(layer: KVCache, config: TurboQuantConfig) -> float:
+def layer_key_norm(layer: KVCache | RotatingKVCache, config: TurboQuantConfig) -> float:
     held = history(layer)
     if held is None:
         return 0.0
@@ -114,7 +115,7 @@ def layer_key_norm(layer: KVCache, config: TurboQuantConfig) -> float:
     return key_norm(keys, Centre.of(keys, config.keys, config.center_block) if config.center_keys else None)
 
 
-def check_layer(index: int, layer: KVCache) -> None:
+def check_layer(index: int, layer: KVCache | RotatingKVCache) -> None:
     """Raise NonFiniteError, naming the layer, if its keys or values hold NaN or Inf."""
     for side, array in zip(("keys", "values"), history(layer) or (), strict=False):
         for chunk in token_chunks(array):
@@ -124,11 +125,25 @@ def check_layer(index: int, layer: KVCache) -> None:
                 raise NonFiniteError(f"layer {index}, {side}: {error}") from error
 
 
-def compress_layer(layer: KVCache, config: TurboQuantConfig, admission: Admission) -> TurboQuantKVCache:
+def compress_layer(layer: KVCache | RotatingKVCache, config: TurboQuantConfig, admission: Admission) -> CompressedCache:
     """Return a compressed cache of the same history."""
+    compress = compress_window if isinstance(layer, RotatingKVCache) else compress_all
+    compressed = compress(layer, config, admission)
+    mx.eval(compressed.state)
+    return compressed
+
+
+def compress_all(layer: KVCache, config: TurboQuantConfig, admission: Admission) -> TurboQuantKVCache:
     compressed = TurboQuantKVCache(config, admission)
     held = history(layer)
     if held is not None:
         compressed.load_history(*held)
-        mx.eval(compressed.state)
+    return compressed
+
+
+def compress_window(layer: Any, config: TurboQuantConfig, admission: Admission) -> TurboQuantRotatingKVCache:
+    compressed = TurboQuantRotatingKVCache(config, layer.max_size, admission)
+    held = window(layer)
+    if held is not None:
+        compressed.load_history(*held, layer.offset)
     return compressed

@@ -21,10 +21,11 @@ from typing import Any
 
 import tq_contract
 from tq_contract import Hook
-from tq_mlx import generation, speculative
+from tq_mlx import gemma2, generation, speculative
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.errors import HookError
 from tq_mlx.reader import marked
+from tq_mlx.rotating import TurboQuantRotatingKVCache
 
 Function = Callable[..., Any]
 
@@ -36,18 +37,24 @@ REPLACEMENTS: dict[str, Function] = {
         speculative.speculative_generate_step,
         generation.scaled_dot_product_attention,
     )
-}
+} | {"Attention.__call__": gemma2.attention}
 """Name of the hook → what stands in for it; its first argument is the original."""
 
-PERSISTED = (TurboQuantKVCache,)
+PERSISTED = (TurboQuantKVCache, TurboQuantRotatingKVCache)
 """Classes that mlx-lm's load_prompt_cache looks up by name in its own cache module."""
 
 
 @dataclass(frozen=True)
 class Rebinding:
-    """One function of mlx-lm and what stands in its place, while installed."""
+    """One function of mlx-lm and what stands in its place, while installed.
+
+    Attributes:
+        hook: by which it was found.
+        home: the module that defines it, or the class if it is a method.
+    """
 
     hook: Hook
+    home: Any
     original: Function
     replacement: Function
 
@@ -89,9 +96,7 @@ def installed() -> bool:
     """Return whether every hooked function is replaced where mlx-lm defines it."""
     with lock:
         ours = {rebinding.replacement for rebinding in rebindings}
-        return bool(ours) and all(
-            getattr(sys.modules.get(hook.module), hook.name, None) in ours for hook in tq_contract.load().hooks
-        )
+        return bool(ours) and all(defined(hook) in ours for hook in tq_contract.load().hooks)
 
 
 @contextmanager
@@ -117,10 +122,10 @@ def put_in_place() -> None:
     check_version()
     # Everything is checked before anything is replaced.
     found = [(hook, original) for hook in tq_contract.load().hooks for original in originals_of(hook)]
-    fresh = [Rebinding(hook, original, replacement_of(hook, original)) for hook, original in found]
+    fresh = [Rebinding(hook, home_of(hook), original, replacement_of(hook, original)) for hook, original in found]
     rebindings.extend(fresh)
     for rebinding in fresh:
-        rebind(rebinding.hook, rebinding.original, rebinding.replacement)
+        rebind(rebinding.home, rebinding.original, rebinding.replacement)
     cache = importlib.import_module("mlx_lm.models.cache")
     for cls in PERSISTED:
         setattr(cache, cls.__name__, cls)
@@ -128,7 +133,7 @@ def put_in_place() -> None:
 
 def take_out() -> None:
     for rebinding in rebindings:
-        rebind(rebinding.hook, rebinding.replacement, rebinding.original)
+        rebind(rebinding.home, rebinding.replacement, rebinding.original)
     if rebindings:
         cache = importlib.import_module("mlx_lm.models.cache")
         for cls in PERSISTED:
@@ -143,8 +148,8 @@ def originals_of(hook: Hook) -> list[Function]:
         HookError: it is missing or lacks a parameter that we rely on.
     """
     window = tq_contract.load().windows.mlx_lm
-    home = importlib.import_module(hook.module)
-    function = getattr(home, hook.name, None)
+    importlib.import_module(hook.module)
+    function = defined(hook)
     if function is None:
         raise HookError(f"{hook.module} has no {hook.name}: use mlx-lm {window}")
     parameters = inspect.signature(function).parameters
@@ -153,6 +158,19 @@ def originals_of(hook: Hook) -> list[Function]:
     ours = {rebinding.replacement for rebinding in rebindings}
     bound = [function, *(value for value in bound_to(hook.name) if value.__module__ == hook.module)]
     return list(dict.fromkeys(value for value in bound if value not in ours))
+
+
+def home_of(hook: Hook) -> Any:
+    """Return the loaded module, or class within it, where mlx-lm defines what is hooked; None if there is none."""
+    home: Any = sys.modules.get(hook.module)
+    for name in hook.name.split(".")[:-1]:
+        home = getattr(home, name, None)
+    return home
+
+
+def defined(hook: Hook) -> Any:
+    """Return what is bound there now, or None."""
+    return getattr(home_of(hook), hook.name.rpartition(".")[2], None)
 
 
 def bound_to(name: str) -> Iterator[Function]:
@@ -175,14 +193,16 @@ def replacement_of(hook: Hook, original: Function) -> Function:
     return marked(replacement)
 
 
-def rebind(hook: Hook, old: Function, new: Function) -> None:
-    """Replace ``old`` by ``new`` wherever a loaded module has a name for it."""
+def rebind(home: Any, old: Function, new: Function) -> None:
+    """Replace ``old`` by ``new`` at home and wherever a loaded module has a name for it."""
     # The definition goes first: a module that another thread imports from then on binds the new one.
-    home = sys.modules[hook.module]
-    for module in [home, *sys.modules.values()]:
-        names = getattr(module, "__dict__", {})
+    for place in [home, *sys.modules.values()]:
+        names = getattr(place, "__dict__", {})
         for name in [name for name, value in list(names.items()) if value is old]:
-            names[name] = new
+            if isinstance(place, type):
+                setattr(place, name, new)  # a class guards its names
+            else:
+                names[name] = new
 
 
 def check_version() -> None:

@@ -25,8 +25,8 @@ class DensePiece:
         return self.keys.shape[-2]
 
     def scores(self, query: Query) -> mx.array:
-        """Return scale · q·k [B, H, rows, n], float32."""
-        return (query.plain @ self.keys.astype(mx.float32).swapaxes(-1, -2)) * query.scale
+        """Return the scores [B, H, rows, n] of the query, float32."""
+        return query.scores_of_dense(query.plain @ self.keys.astype(mx.float32).swapaxes(-1, -2))
 
     def weighted_sum(self, weights: mx.array) -> mx.array:
         """Return Σ p·v [B, H, rows, D], float32."""
@@ -50,10 +50,9 @@ class PackedPiece:
     value_codec: Codec[Any]
 
     def scores(self, query: Query) -> mx.array:
-        """Return scale · q·k [B, H, rows, tokens], float32."""
-        scores = self.key_codec.rotated_scores(query.rotated, self.keys)[..., : self.tokens]
-        centre = query.centre_at(self.first, self.tokens)
-        return (scores if centre is None else scores + centre) * query.scale
+        """Return the scores [B, H, rows, tokens] of the query, float32."""
+        products = self.key_codec.rotated_scores(query.rotated, self.keys)[..., : self.tokens]
+        return query.scores_of_coded(products, self.first)
 
     def weighted_sum(self, weights: mx.array) -> mx.array:
         """Return Σ p·v [B, H, rows, D], float32, still rotated."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from mlx_lm.models.cache import KVCache, RotatingKVCache
 
-from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.cache_kinds import kind_of
+from tq_mlx.rotating import CompressedCache
 from tq_mlx.upstream import tokens_seen, used_bytes
 
 
@@ -94,13 +94,13 @@ class CacheStatus:
 
 def status(cache: Sequence[Any]) -> CacheStatus:
     """Return what is requested and realised on each layer of a model's cache list."""
-    labels = [layer.config.label for layer in cache if isinstance(layer, TurboQuantKVCache)]
+    labels = [layer.config.label for layer in cache if isinstance(layer, CompressedCache)]
     requested = labels[0] if labels else "dense"
     return CacheStatus(tuple(layer_status(index, layer, requested) for index, layer in enumerate(cache)))
 
 
 def layer_status(index: int, cache: Any, requested: str) -> LayerStatus:
-    if isinstance(cache, TurboQuantKVCache):
+    if isinstance(cache, CompressedCache):
         return compressed_status(index, cache)
     return LayerStatus(
         index=index,
@@ -119,7 +119,7 @@ def layer_status(index: int, cache: Any, requested: str) -> LayerStatus:
     )
 
 
-def compressed_status(index: int, cache: TurboQuantKVCache) -> LayerStatus:
+def compressed_status(index: int, cache: CompressedCache) -> LayerStatus:
     memory = cache.memory()
     packed = memory["packed"]
     counts = ", ".join(f"{segment.tokens} {name}" for name, segment in memory.items())
@@ -132,7 +132,7 @@ def compressed_status(index: int, cache: TurboQuantKVCache) -> LayerStatus:
         reason=f"tokens: {counts}",
         offset=cache.offset,
         nbytes=cache.nbytes,
-        dense_bytes=cache.layout.dense_bytes_per_token * cache.offset if cache.layout else 0,
+        dense_bytes=cache.layout.dense_bytes_per_token * cache.size() if cache.layout else 0,
         bits_per_value=packed.bits_per_value if packed.tokens else None,
         codes_read=cache.reads.count,
         family=cache.admission.family if cache.admission else None,

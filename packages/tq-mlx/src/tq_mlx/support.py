@@ -6,10 +6,10 @@ from typing import Any
 
 import tq_contract
 from tq_mlx.admission import Admission
-from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.cache_kinds import LATENT, is_latent, kind_of
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError, UnsupportedFamilyError
+from tq_mlx.rotating import CompressedCache
 from tq_mlx.upstream import history
 
 ALREADY = "already compressed"
@@ -88,12 +88,13 @@ def judge_layer(index: int, cache: Any, config: TurboQuantConfig) -> Verdict:
         UnsupportedCacheError: the cache is of a kind that is refused.
         UnsupportedHeadDimError: the codecs do not serve its head dimension.
     """
-    if isinstance(cache, TurboQuantKVCache):
+    if isinstance(cache, CompressedCache):
         return Verdict(False, ALREADY)
     kind = kind_of(cache)
     if kind.outcome == "refused":
         raise UnsupportedCacheError(f"layer {index} holds a {type(cache).__name__}: {kind.reason}")
-    if kind.outcome == "left as it is":
+    sliding = kind.outcome == "compressed on request"
+    if kind.outcome == "left as it is" or (sliding and config.sliding_layers == "dense"):
         return Verdict(False, kind.reason)
     held = history(cache)
     if held is not None:
@@ -102,4 +103,6 @@ def judge_layer(index: int, cache: Any, config: TurboQuantConfig) -> Verdict:
             raise UnsupportedCacheError(f"layer {index}: {LATENT.format(key_dim, value_dim)}")
         config.keys.check(key_dim)
         config.values.check(value_dim)
+    if sliding:
+        return Verdict(True, f"compressed within its window of {cache.max_size} tokens")
     return Verdict(True, f"compressed from position {config.sink_tokens} on")

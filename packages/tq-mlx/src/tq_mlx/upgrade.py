@@ -6,12 +6,12 @@ from typing import Any
 
 import mlx.core as mx
 
-from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.conversion import Plan, commit, rehearse
 from tq_mlx.event_file import append_events, check_appendable
 from tq_mlx.events import UpgradeEvent, UpgradeFailure
 from tq_mlx.reader import require_reader
+from tq_mlx.rotating import CompressedCache
 from tq_mlx.support import Verdict, admit_family, judge
 from tq_mlx.upstream import tokens_seen
 
@@ -69,7 +69,7 @@ def upgrade_cache_list(
     try:
         interrupt = commit(cache, plan)
     except Exception as error:
-        done = sum(isinstance(cache[index], TurboQuantKVCache) for index in plan.configs)
+        done = sum(isinstance(cache[index], CompressedCache) for index in plan.configs)
         error.add_note(f"{done} of {len(plan.configs)} layers are compressed; upgrade the list again for the others")
         record(events_path, [failure(error, model_family, label, rollback=not done)], about=error)
         raise
@@ -93,7 +93,7 @@ def due(cache: Sequence[Any], verdicts: Sequence[Verdict], k_start: int, config:
 
 def event_of(index: int, layer: Any, plan: Plan, label: str) -> UpgradeEvent:
     """Return what became of a layer."""
-    own = layer.config if isinstance(layer, TurboQuantKVCache) else None
+    own = layer.config if isinstance(layer, CompressedCache) else None
     name, old_bytes = plan.before[index]
     return UpgradeEvent(
         layer=index,

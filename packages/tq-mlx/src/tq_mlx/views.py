@@ -4,8 +4,8 @@ A view stands where mlx-lm's models expect an array of keys or values. It knows 
 scaled_dot_product_attention knows what to do with it; anything else that a model tries is refused by name.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn, Self
 
 import mlx.core as mx
 
@@ -65,11 +65,30 @@ class SegmentsView:
             parts.append(self.tail)
         return mx.concatenate(parts, axis=-2)
 
+    def newest(self, tokens: int) -> Self:
+        """Return the view of the newest ``tokens`` tokens."""
+        skipped = self.shape[2] - tokens
+        sink, left = without_oldest(self.sink, skipped)
+        gone = min(left, self.packed)
+        code = self.code if self.code is None or not gone else self.code.map(lambda a: a[..., gone:, :])
+        centre = self.centre if self.centre is None or not gone else self.centre.without_first(gone)
+        tail, _ = without_oldest(self.tail, left - gone)
+        shape = (*self.shape[:2], tokens, self.shape[3])
+        packed = self.packed - gone
+        return replace(self, shape=shape, sink=sink, code=code, packed=packed, centre=centre, tail=tail)
+
     def __getattr__(self, name: str) -> NoReturn:
         raise UnsupportedAttentionError(
             f"a compressed cache's {type(self).__name__} has no {name!r}: this model handles keys and values itself "
             "instead of calling mlx_lm.models.base.scaled_dot_product_attention; leave its cache dense"
         )
+
+
+def without_oldest(tokens: mx.array | None, count: int) -> tuple[mx.array | None, int]:
+    """Return tokens [B, H, n, D] without the oldest ``count``, or None if none is left, and how many more must go."""
+    if tokens is None or count >= tokens.shape[-2]:
+        return None, count - (0 if tokens is None else tokens.shape[-2])
+    return tokens[..., count:, :], 0
 
 
 class TurboQuantKeysView(SegmentsView):

@@ -12,6 +12,7 @@ from tq_cert.errors import OptionError, SlidingWindowError, UnknownMethodError, 
 from tq_cert.lanes.quality.methods import Dense, Method, MlxQuantized, TurboQuant
 from tq_cert.lanes.quality.settings import Scope
 from tq_mlx.conversion import layer_key_norm
+from tq_mlx.rotating import CompressedCache
 
 Caches = list[Any]
 
@@ -84,14 +85,21 @@ def with_key_bits(caches: Caches, config: tq_mlx.TurboQuantConfig, seen: Caches)
     """The same caches, each compressed one with the key bits that the configuration's rule chooses for its layer."""
     if config.key_bits is None:
         return caches
-    chosen = [index for index, cache in enumerate(caches) if isinstance(cache, tq_mlx.TurboQuantKVCache)]
+    chosen = [index for index, cache in enumerate(caches) if isinstance(cache, CompressedCache)]
     if any(seen[index].offset <= config.sink_tokens for index in chosen):
         problem = "the rule for key bits looks at the first chunk, which ends within the sink"
         raise OptionError("--chunk", problem, f"use more than {config.sink_tokens}")
     norms = [layer_key_norm(seen[index], config) for index in chosen]
     for index, own in zip(chosen, config.for_layers(norms), strict=True):
-        caches[index] = tq_mlx.TurboQuantKVCache(own, caches[index].admission)
+        caches[index] = same_kind(caches[index], own)
     return caches
+
+
+def same_kind(cache: CompressedCache, config: tq_mlx.TurboQuantConfig) -> CompressedCache:
+    """An empty compressed cache of the same kind with another configuration."""
+    if isinstance(cache, tq_mlx.TurboQuantRotatingKVCache):
+        return tq_mlx.TurboQuantRotatingKVCache(config, cache.window, cache.admission)
+    return tq_mlx.TurboQuantKVCache(config, cache.admission)
 
 
 def config_of(method: TurboQuant, scope: Scope) -> tq_mlx.TurboQuantConfig:
