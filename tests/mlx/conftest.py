@@ -4,7 +4,7 @@ import os
 
 import mlx.core as mx
 import pytest
-from mlx_lm.models import gemma3_text, llama
+from mlx_lm.models import gemma3_text, llama, qwen2
 
 import tq_mlx
 from tiny_tokenizer import TinyTokenizer
@@ -45,6 +45,24 @@ def tiny_gemma():
         sliding_window_pattern=3,
     )
     model = gemma3_text.Model(args)
+    mx.eval(model.parameters())
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen():
+    mx.random.seed(9)
+    args = qwen2.ModelArgs(
+        model_type="qwen2",
+        hidden_size=256,
+        num_hidden_layers=2,
+        intermediate_size=128,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        rms_norm_eps=1e-5,
+        vocab_size=96,
+    )
+    model = qwen2.Model(args)
     mx.eval(model.parameters())
     return model
 

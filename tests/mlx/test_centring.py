@@ -103,8 +103,7 @@ def test_trimming_forgets_the_blocks_behind_the_last_packed_token(total, kept):
     cache.update_and_fetch(keys, values)
     before = cache.keys_and_values()[0].decode()
     cache.trim(total - min(kept, total))
-    assert cache.centre is not None
-    assert cache.centre.blocks == -(-cache.packed.length // 8)
+    assert (cache.centre.blocks if cache.centre else 0) == -(-cache.packed.length // 8)
     if cache.offset:
         assert mx.array_equal(cache.keys_and_values()[0].decode(), before[..., : cache.offset, :])
 

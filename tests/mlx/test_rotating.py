@@ -17,11 +17,12 @@ from tq_mlx import (
     TurboQuantConfig,
     TurboQuantKVCache,
     TurboQuantRotatingKVCache,
+    UnsupportedCacheError,
     status,
     streaming_attention,
     upgrade_cache_list,
 )
-from tq_mlx.support import KEEPS, SLIDING
+from tq_mlx.cache_kinds import KEEPS, SLIDING
 from vectors import keys_and_values, queries
 
 SMALL = replace(
@@ -242,7 +243,8 @@ def test_only_the_option_compresses_windows_and_never_those_that_keep_first_toke
     assert [type(cache) for cache in compressed] == [TurboQuantRotatingKVCache, RotatingKVCache]
     off = replace(SMALL, sliding_layers="dense")
     dense = caches()
-    assert upgrade_cache_list(dense, config=off, model_family="gemma") == []
+    with pytest.raises(UnsupportedCacheError, match="no layer can be compressed"):
+        upgrade_cache_list(dense, config=off, model_family="gemma")
     assert [layer.reason for layer in status([*dense, TurboQuantKVCache(off)]).layers[:1]] == [SLIDING]
     layer = status(compressed).layers[0]
     assert (layer.realised, layer.keys, layer.offset) == (SMALL.label, "mse 4", 60)
@@ -258,3 +260,12 @@ def test_gemma_runs_with_its_windows_compressed(tiny_gemma):
         truth = tiny_gemma(chunk, cache=[ForkedCache(cache) for cache in compressed])
         assert mx.abs(tiny_gemma(chunk, cache=compressed) - truth).max().item() < 1e-3
     assert all(layer.codes_read for layer in status(compressed).layers)
+
+
+def test_a_window_carries_its_admission_through_files(tmp_path):
+    cache = [RotatingKVCache(32)]
+    cache[0].update_and_fetch(*run(0, 60))
+    upgrade_cache_list(cache, config=SMALL, model_family="qwen2", research=True)
+    save_prompt_cache(str(tmp_path / "cache.safetensors"), cache)
+    for held in (cache, load_prompt_cache(str(tmp_path / "cache.safetensors"))):
+        assert [(layer.family, layer.research) for layer in status(held).layers] == [("qwen2", True)]

@@ -12,6 +12,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 import tensor_parallel_run
 from tensor_parallel_run import CONFIGS, PROMPT, make_model, run
+from tq_mlx.centring import Centre
 from tq_mlx.key_bits import key_norm
 from tq_mlx.tensor_parallel import group_of, over_all_heads
 
@@ -78,7 +79,10 @@ def test_either_half_of_the_heads_alone_would_choose_other_key_bits():
     keys = [layer.keys_and_values()[0] for layer in cache]
     bits = []
     for heads in (slice(0, 4), slice(0, 2), slice(2, 4)):
-        norms = [key_norm(k[:, heads], sink_tokens=config.sink_tokens, centred=config.center_keys) for k in keys]
+        norms = [
+            key_norm(k, Centre.of(k, config.keys, config.center_block))
+            for k in (k[:, heads, config.sink_tokens :] for k in keys)
+        ]
         bits.append([layer.keys.bits for layer in config.for_layers(norms)])
     assert bits[0] != bits[1]
     assert bits[0] != bits[2]

@@ -8,18 +8,20 @@ The dense form of the whole history never exists.
 """
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Self
 
 import mlx.core as mx
 from mlx_lm.models.cache import create_attention_mask
 
 import tq_contract
-from tq_core.codec import Code, check_finite
+from tq_core.codec import check_finite
+from tq_mlx.admission import Admission
 from tq_mlx.centring import Centre
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError
 from tq_mlx.segments import DenseSegment, PackedSegment, handle
+from tq_mlx.token_chunks import encode_chunks
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
 
 SCHEMA_VERSION = tq_contract.load().state.schema_version
@@ -71,11 +73,13 @@ class SegmentMemory:
 class TurboQuantKVCache:
     """A compressed drop-in for ``mlx_lm.models.cache.KVCache``.
 
-    Constructing one directly is for evaluation: it skips the support gate of ``upgrade_cache_list``.
+    Constructing one directly is for evaluation: it skips the support gate of ``upgrade_cache_list``, which says in
+    ``admission`` under which family it let the cache in.
     """
 
-    def __init__(self, config: TurboQuantConfig) -> None:
+    def __init__(self, config: TurboQuantConfig, admission: Admission | None = None) -> None:
         self.config = config
+        self.admission = admission
         self.layout: Layout | None = None
         self.sink = DenseSegment(step=max(1, config.sink_tokens))
         self.packed = PackedSegment()
@@ -142,9 +146,19 @@ class TurboQuantKVCache:
         )
 
     def load_history(self, keys: mx.array, values: mx.array) -> None:
-        """Take over a finite dense history [B, H, T, D] into an empty cache and code what exceeds the tail."""
-        self.append(keys, values)
-        self.compress_overflow()
+        """Take over a finite dense history [B, H, T, D] into an empty cache and code what exceeds the tail.
+
+        The cache ends up as if the tokens had come by ``update_and_fetch``, without a dense copy of them on the way.
+        """
+        self.layout = Layout.of(keys, values)
+        start = min(self.config.sink_tokens, keys.shape[-2])
+        stop = start + self.overflow(keys.shape[-2] - start)
+        if start:
+            self.sink.append(keys[..., :start, :], values[..., :start, :])
+        if stop > start:
+            self.pack(keys[..., start:stop, :], values[..., start:stop, :], seen=keys[..., start:, :])
+        if stop < keys.shape[-2]:
+            self.tail.append(keys[..., stop:, :], values[..., stop:, :])
 
     def make_mask(self, N: int, return_array: bool = False, window_size: int | None = None) -> Any:  # noqa: N803
         """Return the mask that N new tokens need, as mlx-lm's KVCache would."""
@@ -209,6 +223,7 @@ class TurboQuantKVCache:
         return {
             "schema_version": SCHEMA_VERSION,
             "config": self.config.to_json(),
+            "admission": self.admission and asdict(self.admission),
             "layout": layout and list(astuple(layout)),
             "lengths": [self.sink.length, packed.length, self.tail.length],
             "sink": [self.sink.keys, self.sink.values],
@@ -232,7 +247,8 @@ class TurboQuantKVCache:
             raise UnsupportedCacheError(
                 f"cache state of schema version {version}: this release reads {SCHEMA_VERSION}; prefill the prompt anew"
             )
-        cache = cls(TurboQuantConfig.from_json(state["config"]))
+        admission = state["admission"]
+        cache = cls(TurboQuantConfig.from_json(state["config"]), admission and Admission(**admission))
         if state["layout"] is None:
             return cache
         layout = cache.layout = Layout(*state["layout"])
@@ -277,25 +293,31 @@ class TurboQuantKVCache:
 
     def compress_overflow(self) -> None:
         """Code the oldest tail tokens, in whole blocks, until less than a block exceeds ``tail_tokens``."""
-        blocks = (self.tail.length - self.config.tail_tokens) // self.config.block_tokens
-        oldest = self.tail.live(blocks * self.config.block_tokens) if blocks > 0 else None
-        if oldest is None:
+        live, count = self.tail.live(), self.overflow(self.tail.length)
+        if live is None or not count:
             return
-        keys, values = oldest
-        centre = self.next_centre(keys.shape[-2])
-        if centre is not None:
-            keys = keys.astype(mx.float32) - centre.at(self.packed.length, keys.shape[-2])
+        keys, values = live
+        self.pack(keys[..., :count, :], values[..., :count, :], seen=keys)
+        self.tail.drop_front(count)
+
+    def overflow(self, tail: int) -> int:
+        """Return how many of the oldest of that many tail tokens are to be coded."""
+        return max(0, (tail - self.config.tail_tokens) // self.config.block_tokens) * self.config.block_tokens
+
+    def pack(self, keys: mx.array, values: mx.array, *, seen: mx.array) -> None:
+        """Code tokens behind the packed ones; ``seen`` are their keys and those that follow: the sink stays out."""
+        packed = self.packed.length
+        centre = self.next_centre(seen, keys.shape[-2])
+        less = None if centre is None else lambda first, count: centre.at(packed + first, count)
         # Both codes exist before anything moves: an error leaves the cache as it was.
-        key_code: Code = self.config.keys.encode(keys)
-        value_code: Code = self.config.values.encode(values)
+        key_code = encode_chunks(self.config.keys, keys, less)
+        value_code = encode_chunks(self.config.values, values)
         self.centre = centre
         self.packed.append(key_code, value_code)
-        self.tail.drop_front(keys.shape[-2])
 
-    def next_centre(self, count: int) -> Centre | None:
-        """Return the centre of the ``count`` tokens that are coded next, from all of the tail: the sink stays out."""
-        live = self.tail.live()
-        if live is None or not self.config.center_keys:
+    def next_centre(self, seen: mx.array, count: int) -> Centre | None:
+        """Return the centre of the ``count`` tokens that are coded next, the first of the keys ``seen``."""
+        if not self.config.center_keys:
             return None
-        centre = self.centre or Centre.of(live[0], self.config.keys, self.config.center_block)
-        return centre.reaching(live[0], self.packed.length, count)
+        centre = self.centre or Centre.of(seen, self.config.keys, self.config.center_block)
+        return centre.reaching(seen, self.packed.length, count)

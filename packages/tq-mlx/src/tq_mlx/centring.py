@@ -12,6 +12,7 @@ from typing import Any, Self
 import mlx.core as mx
 
 from tq_core import Code, Codec
+from tq_mlx.token_chunks import mean_vector, run_sums
 
 PRIOR = 4
 """Tokens' worth of trust in the overall mean: a block that begins with one token does not take that token's key."""
@@ -38,7 +39,7 @@ class Centre:
     @classmethod
     def of(cls, keys: mx.array, codec: Codec[Any], block: int | None) -> Self:
         """Return the centre of keys [B, H, T, D] before any token is coded."""
-        return cls(codec, block, keys.astype(mx.float32).mean(axis=-2, keepdims=True))
+        return cls(codec, block, mean_vector(keys))
 
     @property
     def blocks(self) -> int:
@@ -66,10 +67,8 @@ class Centre:
             return self
         blocks = -(-(start + count) // self.block) - self.blocks
         first = self.blocks * self.block - start
-        fresh = keys[..., first : first + blocks * self.block, :].astype(mx.float32) - self.mean
-        batch, heads, tokens, head_dim = fresh.shape
-        padded = mx.pad(fresh, [(0, 0), (0, 0), (0, blocks * self.block - tokens), (0, 0)])
-        sums = padded.reshape(batch, heads, blocks, self.block, head_dim).sum(axis=-2)
+        fresh = keys[..., first : first + blocks * self.block, :]
+        sums, tokens = run_sums(fresh, self.block, less=self.mean), fresh.shape[-2]
         counts = mx.minimum(tokens - self.block * mx.arange(blocks), self.block)[:, None]
         return replace(self, deviations=joined(self.deviations, self.codec.encode(sums / (counts + PRIOR))))
 

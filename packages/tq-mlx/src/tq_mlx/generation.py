@@ -1,10 +1,13 @@
 """The replacements of mlx-lm's functions for one model (speculative decoding, for two, is in ``speculative``).
 
 Each takes the original as its first argument and behaves exactly like it unless compression is asked for, by keyword
-(`turboquant_config`, `turboquant_start`) or, for attention, by the type of the keys.
+(`turboquant_config`, `turboquant_start`, `turboquant_research`, `turboquant_events`) or, for attention, by the type of
+the keys.
 """
 
 from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -28,6 +31,8 @@ def make_prompt_cache(
     max_kv_size: int | None = None,
     *,
     turboquant_config: TurboQuantConfig | None = None,
+    turboquant_research: bool = False,
+    turboquant_events: Path | str | None = None,
 ) -> list[Any]:
     """Return the model's caches, compressed from the first token on if a configuration is given."""
     cache = original(model, max_kv_size)
@@ -37,7 +42,13 @@ def make_prompt_cache(
                 "key_bits are chosen from the keys of a prompt, which an empty cache has not: pass turboquant_config "
                 "to generate, or call upgrade_cache_list after the prefill"
             )
-        upgrade_cache_list(cache, 0, config=turboquant_config, model_family=family_of(model))
+        upgrade_cache_list(
+            cache,
+            config=turboquant_config,
+            model_family=family_of(model),
+            research=turboquant_research,
+            events_path=turboquant_events,
+        )
     return cache
 
 
@@ -48,6 +59,8 @@ def generate_step(
     *args: Any,
     turboquant_config: TurboQuantConfig | None = None,
     turboquant_start: int = 0,
+    turboquant_research: bool = False,
+    turboquant_events: Path | str | None = None,
     prompt_cache: list[Any] | None = None,
     max_kv_size: int | None = None,
     prompt_progress_callback: Callable[[int, int], None] | None = None,
@@ -69,7 +82,14 @@ def generate_step(
             **kwargs,
         )
     no_second_compression(kwargs)
-    family, group = family_of(model), group_of(model)
+    upgrade = partial(
+        upgrade_cache_list,
+        config=turboquant_config,
+        model_family=family_of(model),
+        research=turboquant_research,
+        events_path=turboquant_events,
+        group=group_of(model),
+    )
     cache = upstream_cache.make_prompt_cache(model, max_kv_size) if prompt_cache is None else prompt_cache
 
     pending = True
@@ -77,9 +97,7 @@ def generate_step(
     def upgrade_if_due() -> None:
         nonlocal pending
         if pending:
-            pending = not upgrade_cache_list(
-                cache, turboquant_start, config=turboquant_config, model_family=family, group=group
-            )
+            pending = not upgrade(cache, turboquant_start)
 
     def on_progress(done: int, total: int) -> None:
         upgrade_if_due()

@@ -117,7 +117,7 @@ def compressed_plan(shape: ModelShape, config: TurboQuantConfig) -> CompressedPl
         UnsupportedFamilyError, UnsupportedCacheError, UnsupportedHeadDimError: the support gate refuses it.
     """
     admit_family(family_of(shape))
-    verdicts = tuple(judge(index, cache, config) for index, cache in enumerate(shape.caches))
+    verdicts = tuple(judge(shape.caches, config))
     pairs = list(zip(shape.layers, verdicts, strict=True))
     return CompressedPlan(
         config=config,

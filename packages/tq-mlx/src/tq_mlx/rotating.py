@@ -12,6 +12,7 @@ from typing import Any, Self
 import mlx.core as mx
 from mlx_lm.models.base import create_causal_mask
 
+from tq_mlx.admission import Admission
 from tq_mlx.cache import Layout, SegmentMemory, TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
@@ -29,9 +30,9 @@ class TurboQuantRotatingKVCache:
         attended: tokens that the last update handed to attention.
     """
 
-    def __init__(self, config: TurboQuantConfig, window: int) -> None:
+    def __init__(self, config: TurboQuantConfig, window: int, admission: Admission | None = None) -> None:
         self.window = window
-        self.held = TurboQuantKVCache(config)
+        self.held = TurboQuantKVCache(config, admission)
         self.dropped = 0
         self.attended = 0
 
@@ -39,6 +40,11 @@ class TurboQuantRotatingKVCache:
     def config(self) -> TurboQuantConfig:
         """The configuration in force."""
         return self.held.config
+
+    @property
+    def admission(self) -> Admission | None:
+        """Under which family the support gate let the cache in; None where it was constructed directly."""
+        return self.held.admission
 
     @property
     def layout(self) -> Layout | None:

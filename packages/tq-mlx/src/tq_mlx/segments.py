@@ -25,6 +25,9 @@ def appended(buffer: mx.array | None, length: int, x: mx.array, step: int) -> mx
         more = grown(capacity, length, end, step) - capacity
         room = mx.zeros((*x.shape[:-2], more, x.shape[-1]), dtype=buffer.dtype)
         buffer = mx.concatenate([buffer, room], axis=-2)
+    if x.shape[-2] == buffer.shape[-2]:
+        # Overwriting all of a buffer would give x itself, which may be a view that keeps a whole history alive.
+        return mx.contiguous(x)
     buffer[..., length:end, :] = x
     return buffer
 

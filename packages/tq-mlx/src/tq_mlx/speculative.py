@@ -5,18 +5,22 @@ calls a model with that list: what was rejected has been trimmed away by then, a
 """
 
 from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 import mlx_lm.models.cache as upstream_cache
 
 from tq_mlx.config import TurboQuantConfig
+from tq_mlx.events import UpgradeEvent
 from tq_mlx.refusals import no_second_compression, typed_bypass
 from tq_mlx.support import family_of
 from tq_mlx.tensor_parallel import group_of
 from tq_mlx.upgrade import upgrade_cache_list
 
 Steps = Generator[tuple[Any, mx.array, bool], None, None]
+Upgrade = Callable[[list[Any]], list[UpgradeEvent]]
 
 
 def speculative_generate_step(
@@ -28,6 +32,8 @@ def speculative_generate_step(
     turboquant_config: TurboQuantConfig | None = None,
     turboquant_draft_config: TurboQuantConfig | None = None,
     turboquant_start: int = 0,
+    turboquant_research: bool = False,
+    turboquant_events: Path | str | None = None,
     prompt_cache: list[Any] | None = None,
     **kwargs: Any,
 ) -> Steps:
@@ -46,7 +52,18 @@ def speculative_generate_step(
         cache = [*cache, *upstream_cache.make_prompt_cache(draft_model)]
 
     def compressing(one: Any, config: TurboQuantConfig | None, place: slice) -> Any:
-        return one if config is None else CompressingModel(one, config, turboquant_start, cache, place)
+        if config is None:
+            return one
+        upgrade = partial(
+            upgrade_cache_list,
+            k_start=turboquant_start,
+            config=config,
+            model_family=family_of(one),
+            research=turboquant_research,
+            events_path=turboquant_events,
+            group=group_of(one),
+        )
+        return CompressingModel(one, upgrade, cache, place)
 
     main = compressing(model, turboquant_config, slice(0, layers))
     draft = compressing(draft_model, turboquant_draft_config, slice(layers, len(cache)))
@@ -56,13 +73,10 @@ def speculative_generate_step(
 class CompressingModel:
     """A model that compresses the caches it is called with, before the call, once they hold enough tokens."""
 
-    def __init__(self, model: Any, config: TurboQuantConfig, start: int, caller_cache: list[Any], place: slice) -> None:
+    def __init__(self, model: Any, upgrade: Upgrade, caller_cache: list[Any], place: slice) -> None:
         """Wrap ``model``, whose layers the caller keeps at ``place`` of his list."""
         self.model = model
-        self.config = config
-        self.start = start
-        self.family = family_of(model)
-        self.group = group_of(model)
+        self.upgrade = upgrade
         self.caller_cache = caller_cache
         self.place = place
         self.pending = True
@@ -70,9 +84,7 @@ class CompressingModel:
         """mlx-lm counts them to split the list of caches."""
 
     def __call__(self, tokens: mx.array, cache: list[Any]) -> mx.array:
-        if self.pending and upgrade_cache_list(
-            cache, self.start, config=self.config, model_family=self.family, group=self.group
-        ):
+        if self.pending and self.upgrade(cache):
             self.pending = False
             self.caller_cache[self.place] = cache
         return self.model(tokens, cache=cache)

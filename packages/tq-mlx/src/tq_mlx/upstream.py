@@ -10,6 +10,14 @@ def history(cache: Any) -> tuple[mx.array, mx.array] | None:
     return None if cache.empty() or not cache.offset else cache.keys_and_values()
 
 
+def tokens_seen(cache: Any) -> int:
+    """Return the tokens that a cache has seen, in its longest row; 0 where it does not count them."""
+    offset = getattr(cache, "offset", None)
+    if isinstance(offset, mx.array):
+        return int(mx.max(offset))
+    return cache.size() if offset is None else offset
+
+
 def window(cache: Any) -> tuple[mx.array, mx.array] | None:
     """Return what a RotatingKVCache with keep=0 holds of its window, in time order, or None while it is empty."""
     if cache.empty() or not cache.offset:

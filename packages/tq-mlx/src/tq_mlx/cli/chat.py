@@ -18,6 +18,7 @@ from tq_mlx.cli.interrupt import deferred_interrupt
 from tq_mlx.cli.model import load_model, read_config
 from tq_mlx.cli.presets import add_preset, named_config
 from tq_mlx.cli.quantities import size
+from tq_mlx.cli.research import add_research
 from tq_mlx.cli.tables import status_summary
 from tq_mlx.model_shape import named
 from tq_mlx.status import CacheStatus, status
@@ -40,6 +41,7 @@ def add_to(subcommands: Any) -> None:
     parser.add_argument("--context", type=positive, metavar="N", help="most tokens held (default: the model's most)")
     parser.add_argument("--max-tokens", type=positive, default=512, metavar="N", help="per answer (%(default)s)")
     parser.add_argument("--temperature", type=temperature, default=0.0, metavar="T", help="0 is greedy (%(default)s)")
+    add_research(parser)
     parser.set_defaults(run=chat)
 
 
@@ -49,7 +51,7 @@ def chat(options: argparse.Namespace) -> int:
     if openblas.outcome == "missing":
         print(f"tq-mlx: {openblas.ADVICE}", file=sys.stderr)
     model, tokenizer = load_model(options.model)
-    admit_family(family_of(model))
+    admit_family(family_of(model), research=options.research)
     conversation = Conversation(
         model,
         tokenizer,
@@ -58,6 +60,7 @@ def chat(options: argparse.Namespace) -> int:
         context=options.context or named(read_config(options.model), "max_position_embeddings"),
         max_tokens=options.max_tokens,
         temperature=options.temperature,
+        research=options.research,
     )
     talk(conversation, Console(stderr=True, highlight=False, markup=False, soft_wrap=True))
     return 0

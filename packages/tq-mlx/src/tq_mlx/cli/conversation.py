@@ -62,9 +62,11 @@ class Conversation:
         context: int | None = None,
         max_tokens: int = 512,
         temperature: float = 0.0,
+        research: bool = False,
     ) -> None:
         self.model, self.tokenizer, self.config = model, tokenizer, config
         self.system, self.context, self.max_tokens = system, context, max_tokens
+        self.research = research
         self.sampler: Any = make_sampler(temp=temperature)
         self.reset()
 
@@ -153,6 +155,7 @@ class Conversation:
                     prefill_step_size=PREFILL_STEP,
                     prompt_progress_callback=stop_between_blocks,
                     turboquant_config=self.config,
+                    turboquant_research=self.research,
                 )
             except AnswerStopped:
                 return

@@ -13,6 +13,7 @@ from tq_mlx.cli.arguments import natural, positive
 from tq_mlx.cli.model import load_model, prompt_tokens
 from tq_mlx.cli.presets import add_preset, named_config
 from tq_mlx.cli.progress import progress_bar
+from tq_mlx.cli.research import add_research
 from tq_mlx.cli.run import Comparison, Run, compare, run
 from tq_mlx.cli.tables import comparison_table, status_summary
 from tq_mlx.errors import ConfigError
@@ -33,6 +34,7 @@ def add_to(subcommands: Any) -> None:
     parser.add_argument("--start", type=natural, default=0, metavar="N", help="compress from N tokens on (default: 0)")
     parser.add_argument("--raw", action="store_true", help="do not apply the model's chat template to the prompt")
     parser.add_argument("--compare", action="store_true", help="run the dense cache too, and measure the difference")
+    add_research(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=generate)
 
@@ -44,9 +46,9 @@ def generate(options: argparse.Namespace) -> int:
     if openblas.outcome == "missing":
         print(f"tq-mlx: {openblas.ADVICE}", file=sys.stderr)
     model, tokenizer = load_model(options.model)
-    admit_family(family_of(model))
+    admit_family(family_of(model), research=options.research)
     tokens = prompt_tokens(tokenizer, prompt, raw=options.raw)
-    limits = {"max_tokens": options.max_tokens, "start": options.start}
+    limits = {"max_tokens": options.max_tokens, "start": options.start, "research": options.research}
     with progress_bar("prompt", quiet=options.json) as progress:
         if options.compare:
             outcome = compare(model, tokenizer, tokens, config, progress=progress, **limits)

@@ -4,6 +4,7 @@ from collections import Counter
 
 from rich.table import Table
 
+from tq_mlx.admission import OPTED_IN
 from tq_mlx.cli.run import Comparison
 from tq_mlx.status import CacheStatus
 
@@ -27,7 +28,8 @@ def status_summary(held: CacheStatus, label: str) -> str:
     """Return how many layers are compressed, and why the others are not."""
     compressed = [layer for layer in held.layers if layer.realised != "dense"]
     reads = sum(layer.codes_read for layer in compressed)
-    lines = [f"{len(compressed)} of {len(held.layers)} layers compressed with {label}; codes read {reads} times"]
+    note = f" ({OPTED_IN})" if held.research else ""
+    lines = [f"{len(compressed)} of {len(held.layers)} layers compressed with {label}{note}; codes read {reads} times"]
     for reason, count in Counter(layer.reason for layer in held.layers if layer.realised == "dense").items():
         lines.append(f"{count} {'layer' if count == 1 else 'layers'} dense: {reason}")
     return "\n".join(lines)
