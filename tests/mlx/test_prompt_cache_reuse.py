@@ -11,7 +11,8 @@ from mlx_lm.models.cache import KVCache, LRUPromptCache, make_prompt_cache
 from lively_llama import lively_llama
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache, upgrade_cache_list
 
-CONFIG = replace(TurboQuantConfig.from_preset("lloyd_k4v4"), sink_tokens=4, tail_tokens=16, block_tokens=8)
+PRESET = TurboQuantConfig.from_preset("lloyd_k4v4")
+CONFIG = replace(PRESET, center_block=8, sink_tokens=4, tail_tokens=16, block_tokens=8)
 TOKENS = [1 + index * 7 % 90 for index in range(120)]
 NAME = "model"
 
