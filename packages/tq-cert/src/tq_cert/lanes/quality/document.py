@@ -21,10 +21,11 @@ from tq_contract import load
 
 INTRODUCTION = """# Quality of every preset, measured
 
-Generated from the reports in `measurements/quality` by `python -m tq_cert.lanes.quality.document`; each report is what
-`tq-cert bench quality` wrote. Teacher-forced on WikiText-2's test text through the real caches and the real attention,
-every token coded but the sinks; KL(dense ‖ method) in nats over the full vocabulary; stored bits per value include
-everything, sinks too, as a 16-bit model would store it. No row is an Apple result.
+Generated from the reports in `measurements/quality` by `python -m tq_cert.lanes.quality.document`
+([source](../packages/tq-cert/src/tq_cert/lanes/quality/document.py)); each report is what `tq-cert bench quality`
+wrote. Teacher-forced on WikiText-2's test text through the real caches and the real attention, every token coded but
+the sinks; KL(dense ‖ method) in nats over the full vocabulary; stored bits per value include everything, sinks too, as
+a 16-bit model would store it. No row is an Apple result.
 
 "beaten by" names a preset of fewer stored bits and less KL; on an allowlisted family that may befall only presets that
 are labelled paper-facing or compatibility-only.
