@@ -14,6 +14,7 @@ from tq_mlx.attention import streaming_attention
 from tq_mlx.batch import BatchTurboQuantKVCache
 from tq_mlx.cache import SegmentMemory, TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
+from tq_mlx.default_compression import compress_by_default, dense_by_default
 from tq_mlx.errors import (
     ConfigError,
     HookError,
@@ -45,6 +46,8 @@ __all__ = [
     "UnsupportedFamilyError",
     "UnsupportedHeadDimError",
     "UpgradeEvent",
+    "compress_by_default",
+    "dense_by_default",
     "family_of",
     "hooks_installed",
     "install",
