@@ -3,7 +3,8 @@
 Start at `contract.json`; `records.py` says what each part of it means, `load.py` how it is read.
 """
 
-from tq_contract.load import load, load_bytes, loads
+from tq_contract import strict_json
+from tq_contract.load import digest, load, load_bytes, loads
 from tq_contract.problems import ContractError, Problem
 from tq_contract.records import (
     CodecSpec,
@@ -53,7 +54,9 @@ __all__ = [
     "UnknownPresetError",
     "Windows",
     "admits",
+    "digest",
     "load",
     "load_bytes",
     "loads",
+    "strict_json",
 ]

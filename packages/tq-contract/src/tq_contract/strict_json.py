@@ -41,7 +41,7 @@ def parse(data: bytes) -> tuple[Json, list[Problem]]:
         message = f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}"
         return UNREADABLE, [Problem("", message, "Correct the JSON syntax there.")]
     except RecursionError:
-        return UNREADABLE, [Problem("", "nested too deeply", "No contract nests so deep.")]
+        return UNREADABLE, [Problem("", "nested too deeply", "Nothing that belongs here nests so deep.")]
 
 
 class _Members(list[tuple[str, Any]]):

@@ -12,13 +12,19 @@ from tq_mlx import openblas  # first: it must run before anything imports MLX
 from tq_core import NonFiniteError, TurboQuantError, UnsupportedHeadDimError
 from tq_mlx.attention import streaming_attention
 from tq_mlx.cache import SegmentMemory, TurboQuantKVCache
+from tq_mlx.cache_file import cache_metadata, load_cache, save_cache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import (
+    CacheFileError,
+    CacheStateError,
     ConfigError,
+    DamagedCacheFileError,
     HookError,
     UnsupportedAttentionError,
     UnsupportedCacheError,
+    UnsupportedCacheFileError,
     UnsupportedFamilyError,
+    WrongModelError,
 )
 from tq_mlx.events import UpgradeEvent
 from tq_mlx.hooks import hooks_installed, install, installed, uninstall
@@ -27,8 +33,11 @@ from tq_mlx.support import family_of
 from tq_mlx.upgrade import upgrade_cache_list
 
 __all__ = [
+    "CacheFileError",
+    "CacheStateError",
     "CacheStatus",
     "ConfigError",
+    "DamagedCacheFileError",
     "HookError",
     "LayerStatus",
     "NonFiniteError",
@@ -38,14 +47,19 @@ __all__ = [
     "TurboQuantKVCache",
     "UnsupportedAttentionError",
     "UnsupportedCacheError",
+    "UnsupportedCacheFileError",
     "UnsupportedFamilyError",
     "UnsupportedHeadDimError",
     "UpgradeEvent",
+    "WrongModelError",
+    "cache_metadata",
     "family_of",
     "hooks_installed",
     "install",
     "installed",
+    "load_cache",
     "openblas",
+    "save_cache",
     "status",
     "streaming_attention",
     "uninstall",

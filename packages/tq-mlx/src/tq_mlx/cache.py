@@ -14,14 +14,12 @@ from typing import Any, Self
 import mlx.core as mx
 from mlx_lm.models.cache import create_attention_mask
 
-import tq_contract
 from tq_core.codec import Code, check_finite
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError
 from tq_mlx.segments import DenseSegment, PackedSegment, handle
+from tq_mlx.state_check import SCHEMA_VERSION, check_state
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
-
-SCHEMA_VERSION = tq_contract.load().state.schema_version
 
 
 @dataclass(frozen=True)
@@ -205,18 +203,8 @@ class TurboQuantKVCache:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Return the cache that ``state`` described.
-
-        Raises:
-            UnsupportedCacheError: the state is not of schema version 4.
-            ConfigError: its configuration is not one of this version.
-        """
-        version = state.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise UnsupportedCacheError(
-                f"cache state of schema version {version}: this release reads {SCHEMA_VERSION}; prefill the prompt anew"
-            )
-        cache = cls(TurboQuantConfig.from_json(state["config"]))
+        """Return the cache that ``state`` described; ``check_state`` says which errors a wrong one raises."""
+        cache = cls(check_state(state))
         if state["layout"] is None:
             return cache
         layout = cache.layout = Layout(*state["layout"])

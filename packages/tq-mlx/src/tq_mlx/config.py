@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
@@ -13,6 +14,9 @@ from tq_core import Codec, InvalidCodecError, codec_from_dict, codec_to_dict
 from tq_core import rotation as make_rotation
 from tq_mlx.errors import ConfigError
 from tq_mlx.key_bits import KeyBits, key_bits_from_dict, key_bits_to_dict
+
+MOST_AT_ONCE = 1 << 16
+"""Tokens for which a dense segment may allocate room at a time."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,16 @@ class TurboQuantConfig:
         """Refuse values of the wrong kind and token counts out of range."""
         if type(self.center_keys) is not bool:
             raise ConfigError(f"center_keys is {self.center_keys!r}: use true or false")
-        for name, least in (("sink_tokens", 0), ("tail_tokens", 0), ("block_tokens", 1)):
+        for name, least, most in (
+            ("sink_tokens", 0, MOST_AT_ONCE),
+            ("tail_tokens", 0, sys.maxsize),
+            ("block_tokens", 1, MOST_AT_ONCE),
+        ):
             value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise ConfigError(f"{name} is {value!r}: use a whole number from {least} on")
+            if type(value) is not int or not least <= value <= most:
+                raise ConfigError(f"{name} is {value!r}: use a whole number from {least} to {most}")
+        if self.preset is not None and type(self.preset) is not str:
+            raise ConfigError(f"preset is {self.preset!r}: use a preset's name, or None")
 
     @classmethod
     def from_preset(cls, name: str) -> Self:
@@ -72,11 +82,14 @@ class TurboQuantConfig:
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(data) - known):
             raise ConfigError(f"unknown fields {unknown}: a configuration has {sorted(known)}")
-        if missing := sorted({"keys", "values"} - set(data)):
+        if missing := sorted(name for name in ("keys", "values") if data.get(name) is None):
             raise ConfigError(f"fields {missing} are missing: name a codec for keys and for values")
+        parts = {name: data[name] for name in ("keys", "values", "key_bits") if data.get(name) is not None}
+        if odd := [name for name, part in parts.items() if not isinstance(part, Mapping)]:
+            raise ConfigError(f"fields {odd} are no objects: use those that to_dict makes")
         rest: dict[str, Any] = {name: data[name] for name in data if name not in ("keys", "values")}
-        rest["key_bits"] = key_bits_from_dict(rest.get("key_bits"))
         try:
+            rest["key_bits"] = key_bits_from_dict(rest.get("key_bits"))
             return cls(codec_from_dict(data["keys"]), codec_from_dict(data["values"]), **rest)
         except (InvalidCodecError, TypeError) as error:
             raise ConfigError(str(error)) from error

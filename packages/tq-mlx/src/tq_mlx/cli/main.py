@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tq_contract import UnknownNameError
 from tq_core import NonFiniteError, TurboQuantError
-from tq_mlx.cli import generate
+from tq_mlx.cli import generate, inspect
 from tq_mlx.errors import (
     HookError,
     UnsupportedAttentionError,
@@ -19,7 +19,7 @@ from tq_mlx.errors import (
 
 REFUSALS = (HookError, NonFiniteError, UnsupportedAttentionError, UnsupportedCacheError, UnsupportedFamilyError)
 
-COMMANDS = (generate,)
+COMMANDS = (generate, inspect)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,0 +1,115 @@
+"""MLX arrays in a safetensors file: read from bytes whose header was checked, written from the arrays' own memory.
+
+MLX opens no file here: it is handed each tensor's bytes, those whose SHA-256 was taken.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO
+
+import mlx.core as mx
+
+from tq_mlx.errors import CacheFileError, DamagedCacheFileError, UnsupportedCacheFileError
+from tq_mlx.safetensors_header import ITEM_SIZES, PREFIX, Header, Span, read_header
+
+DTYPES: dict[str, mx.Dtype] = {
+    "BOOL": mx.bool_,
+    "U8": mx.uint8,
+    "I8": mx.int8,
+    "U16": mx.uint16,
+    "I16": mx.int16,
+    "F16": mx.float16,
+    "BF16": mx.bfloat16,
+    "U32": mx.uint32,
+    "I32": mx.int32,
+    "F32": mx.float32,
+    "U64": mx.uint64,
+    "I64": mx.int64,
+}
+
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+class SafetensorsFile:
+    """An open file with a header that holds together.
+
+    Attributes:
+        header: the checked header.
+        size: bytes of the whole file.
+    """
+
+    def __init__(self, file: BufferedReader, size: int) -> None:
+        self.file = file
+        self.size = size
+        self.header: Header = read_header(file, size)
+
+    def read(self, name: str) -> tuple[mx.array, str]:
+        """Return a tensor and the SHA-256 of its bytes, in hexadecimal."""
+        span = self.header.tensors[name]
+        content = bytearray(span.stop - span.start)
+        self.file.seek(self.header.data_start + span.start)
+        if self.file.readinto(content) != len(content):
+            raise DamagedCacheFileError(f"the file ended within tensor {name!r}")
+        return array_of(span, content), hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def open_safetensors(path: Path) -> Generator[SafetensorsFile]:
+    """Open a file and check its header; errors within name the file and the remedy.
+
+    Raises:
+        OSError: it cannot be read.
+        UnsupportedCacheFileError: it is no regular file.
+        DamagedCacheFileError: its header does not hold together.
+    """
+    # Without O_NONBLOCK, opening a pipe would wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise UnsupportedCacheFileError("this is no regular file")
+            yield SafetensorsFile(file, status.st_size)
+        except DamagedCacheFileError as error:
+            raise DamagedCacheFileError(f"{path}: {error}; prefill the prompt anew and save it again") from error
+        except CacheFileError as error:
+            raise type(error)(f"{path}: {error}") from error
+
+
+def array_of(span: Span, content: bytearray) -> mx.array:
+    """Return the array whose bytes these are."""
+    dtype = DTYPES[span.dtype]
+    if not content:
+        return mx.zeros(span.shape, dtype=dtype)
+    raw = mx.array(memoryview(content))  # a copy
+    return (raw != 0 if dtype == mx.bool_ else raw.view(dtype)).reshape(span.shape)
+
+
+def bytes_of(array: mx.array) -> memoryview:
+    """Return the array's elements in order, as bytes."""
+    flat = array.reshape(-1)
+    return memoryview(flat.astype(mx.uint8) if array.dtype == mx.bool_ else flat.view(mx.uint8))
+
+
+def spans_of(arrays: Mapping[str, mx.array]) -> dict[str, Span]:
+    """Return where each array goes: the widest elements first, so that every one is aligned, then by name."""
+    spans: dict[str, Span] = {}
+    start = 0
+    for name in sorted(arrays, key=lambda name: (-ITEM_SIZES[NAMES[arrays[name].dtype]], name)):
+        array = arrays[name]
+        spans[name] = Span(NAMES[array.dtype], tuple(array.shape), start, start + array.nbytes)
+        start += array.nbytes
+    return spans
+
+
+def write_safetensors(file: BinaryIO, header: bytes, arrays: Iterable[mx.array]) -> None:
+    """Write the header and the arrays, which come in the order of their spans."""
+    file.write(len(header).to_bytes(PREFIX, "little"))
+    file.write(header)
+    for array in arrays:
+        file.write(bytes_of(array))

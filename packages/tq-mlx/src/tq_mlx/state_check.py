@@ -1,0 +1,181 @@
+"""The state of a TurboQuantKVCache, checked before a cache is made of it.
+
+A state may come from a file that anybody wrote. What passes here has the arrays that its configuration demands, of the
+shapes and dtypes that its codecs produce, long enough for the tokens it claims, and holds no NaN or Inf that attention
+would read.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+import mlx.core as mx
+
+import tq_contract
+from tq_core import Codec, NonFiniteError
+from tq_mlx.config import TurboQuantConfig
+from tq_mlx.errors import CacheStateError, UnsupportedCacheError
+
+SCHEMA_VERSION = tq_contract.load().state.schema_version
+
+FIELDS = {"schema_version", "config", "layout", "lengths", "sink", "packed", "tail", "mean"}
+
+FLOATS = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
+
+LARGEST_HEAD_DIM = 1024
+"""Twice the largest head dimension in use: rotations and sketches of a forged one would fill the memory."""
+
+MOST_BITS = 32
+"""Stored bits per value beyond which a codec is forged: no less than uncompressed."""
+
+
+def check_state(state: object) -> TurboQuantConfig:
+    """Return the configuration of a state that holds together; evaluates its arrays.
+
+    Raises:
+        UnsupportedCacheError: the state is of another schema version.
+        ConfigError: its configuration is not one of this version.
+        UnsupportedHeadDimError: its codecs do not serve its head dimensions.
+        NonFiniteError: its arrays hold NaN or Inf.
+        CacheStateError: its parts do not fit together.
+    """
+    if not isinstance(state, Mapping):
+        raise CacheStateError(f"a cache's state is a mapping, and not a {type(state).__name__}")
+    fields = cast("Mapping[str, Any]", state)
+    version = fields.get("schema_version")
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise UnsupportedCacheError(
+            f"cache state of schema version {version}: this release reads {SCHEMA_VERSION}; prefill the prompt anew"
+        )
+    if set(fields) != FIELDS:
+        raise CacheStateError(f"a state has exactly the fields {sorted(FIELDS)}, and not {sorted(map(str, fields))}")
+    if not isinstance(fields["config"], str):
+        raise CacheStateError(f"the configuration is {fields['config']!r}: it must be a JSON text")
+    config = TurboQuantConfig.from_json(fields["config"])
+    lengths = check_lengths(fields["lengths"], config)
+    if fields["layout"] is None:
+        if any(lengths) or any(list_of(2, fields, name) != [None, None] for name in ("sink", "packed", "tail")):
+            raise CacheStateError("a cache without layout holds no tokens")
+        if fields["mean"] is not None:
+            raise CacheStateError("a cache without layout has no mean key")
+        return config
+    rows, dims, dtype = check_layout(fields["layout"], config)
+    for name, length in (("sink", lengths[0]), ("tail", lengths[2])):
+        check_dense(name, list_of(2, fields, name), rows, dims, dtype, length)
+    check_packed(list_of(2, fields, "packed"), rows, dims, config, lengths[1])
+    check_mean(fields["mean"], rows, dims[0], config, lengths[1])
+    return config
+
+
+def list_of(count: int, fields: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the list of ``count`` items in that field."""
+    value = fields[name]
+    if not isinstance(value, list | tuple) or len(cast("Sequence[Any]", value)) != count:
+        raise CacheStateError(f"{name} is no list of {count} items")
+    return list(cast("Sequence[Any]", value))
+
+
+def check_lengths(value: object, config: TurboQuantConfig) -> tuple[int, int, int]:
+    """Return the lengths of the sink, the packed segment and the tail."""
+    lengths = list_of(3, {"lengths": value}, "lengths")
+    if not all(type(length) is int and length >= 0 for length in lengths):
+        raise CacheStateError(f"lengths are {lengths}: natural numbers are needed")
+    sink, packed, tail = lengths
+    full = config.sink_tokens
+    if sink > full or (sink < full and (packed or tail)):
+        raise CacheStateError(f"the sink holds {sink} tokens: the configuration fills it with {full} before any other")
+    return sink, packed, tail
+
+
+def check_layout(value: object, config: TurboQuantConfig) -> tuple[tuple[int, int], tuple[int, int], mx.Dtype]:
+    """Return (batch, heads), the dimensions of keys and of values, and the dtype of the dense segments."""
+    *numbers, dtype = list_of(5, {"layout": value}, "layout")
+    if not all(type(number) is int and number > 0 for number in numbers) or dtype not in list(FLOATS):
+        raise CacheStateError(f"the layout is {value}: four positive numbers and one of {', '.join(FLOATS)} are needed")
+    batch, heads, *dims = numbers
+    for codec, dim in zip((config.keys, config.values), dims, strict=True):
+        if dim > LARGEST_HEAD_DIM:
+            raise CacheStateError(f"the head dimension {dim} is larger than {LARGEST_HEAD_DIM}")
+        codec.check(dim)
+        if codec.bits_per_value(dim) > MOST_BITS:
+            raise CacheStateError(
+                f"codec {codec} stores {codec.bits_per_value(dim)} bits per value: {MOST_BITS} is all"
+            )
+    return (batch, heads), (dims[0], dims[1]), FLOATS[dtype]
+
+
+def check_dense(
+    name: str, pair: Sequence[Any], rows: tuple[int, int], dims: tuple[int, int], dtype: mx.Dtype, length: int
+) -> None:
+    """Check the keys and values [B, H, capacity, D] of a dense segment, of which ``length`` tokens are live."""
+    if check_presence(name, pair, length):
+        capacity = capacity_of(name, pair[0], length)
+        for side, array, dim in zip(("keys", "values"), pair, dims, strict=True):
+            check_array(f"{name} {side}", array, (*rows, capacity, dim), dtype)
+            check_finite(f"{name} {side}", array[..., :length, :])
+
+
+def check_packed(
+    pair: Sequence[Any], rows: tuple[int, int], dims: tuple[int, int], config: TurboQuantConfig, length: int
+) -> None:
+    """Check the codes of keys and values, whose arrays share one capacity, of which ``length`` tokens are live."""
+    if not check_presence("packed", pair, length):
+        return
+    capacity = None
+    for side, arrays, codec, dim in zip(("keys", "values"), pair, (config.keys, config.values), dims, strict=True):
+        expected = code_arrays(codec, dim)
+        if not isinstance(arrays, Mapping) or set(cast("Mapping[str, Any]", arrays)) != set(expected):
+            raise CacheStateError(f"the code of the {side} has exactly the arrays {sorted(expected)}")
+        for name, (width, dtype) in expected.items():
+            array, what = arrays[name], f"packed {side} {name}"
+            capacity = capacity_of(what, array, length) if capacity is None else capacity
+            check_array(what, array, (*rows, capacity, width), dtype)
+            if mx.issubdtype(dtype, mx.floating):
+                check_finite(what, array)  # the spare capacity too: attention multiplies it with zero
+
+
+def check_mean(value: object, rows: tuple[int, int], dim: int, config: TurboQuantConfig, packed: int) -> None:
+    """Check the mean key [B, H, 1, D] that centred codes need."""
+    if value is None:
+        if config.center_keys and packed:
+            raise CacheStateError("the coded keys are centred, and their mean is missing")
+    elif not config.center_keys:
+        raise CacheStateError("the configuration does not centre keys, and there is a mean")
+    else:
+        check_array("mean", value, (*rows, 1, dim), mx.float32)
+        check_finite("mean", cast("mx.array", value))
+
+
+def check_presence(name: str, pair: Sequence[Any], length: int) -> bool:
+    """Return whether a segment has arrays; without, it has no tokens."""
+    missing = [part is None for part in pair]
+    if any(missing) and (length or not all(missing)):
+        raise CacheStateError(f"{name} lacks arrays for the {length} tokens that it claims")
+    return not any(missing)
+
+
+def capacity_of(name: str, array: object, length: int) -> int:
+    """Return the tokens for which an array [B, H, capacity, width] has room."""
+    if not isinstance(array, mx.array) or array.ndim != 4 or array.shape[2] < max(length, 1):
+        raise CacheStateError(f"{name} is no array [B, H, capacity, width] with room for {length} tokens")
+    return array.shape[2]
+
+
+def check_array(name: str, array: object, shape: tuple[int, ...], dtype: mx.Dtype) -> None:
+    """Raise CacheStateError unless this is an array of that shape and dtype."""
+    found = (array.shape, array.dtype) if isinstance(array, mx.array) else type(array).__name__
+    if found != (shape, dtype):
+        raise CacheStateError(f"{name} is {found}: the configuration and the layout demand {(shape, dtype)}")
+
+
+def check_finite(name: str, array: mx.array) -> None:
+    """Raise NonFiniteError if the array holds NaN or Inf."""
+    if array.size and not mx.isfinite(array).all().item():
+        raise NonFiniteError(f"{name} holds NaN or Inf: prefill the prompt anew")
+
+
+@lru_cache
+def code_arrays(codec: Codec[Any], dim: int) -> dict[str, tuple[int, mx.Dtype]]:
+    """Return the width and dtype of each array of the codec's code, as the codec itself makes it."""
+    code = codec.quantize(mx.zeros((1, dim)))
+    return {name: (array.shape[-1], array.dtype) for name, array in code.arrays().items()}
