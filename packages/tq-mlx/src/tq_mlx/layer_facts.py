@@ -79,8 +79,8 @@ def of_arrays(cache: ArraysCache) -> dict[str, Any]:
 def of_list(cache: CacheList) -> dict[str, Any]:
     parts = [DESCRIPTIONS[type(part)](part) for part in cache.caches]
     return {
-        "keys": ", ".join(part.get("keys", "") for part in parts),
-        "values": ", ".join(part.get("values", "") for part in parts),
+        "keys": ", ".join(part["keys"] for part in parts if "keys" in part),
+        "values": ", ".join(part["values"] for part in parts if "values" in part),
         "tokens": {f"{n}.{name}": count for n, part in enumerate(parts) for name, count in part["tokens"].items()},
     }
 

@@ -133,6 +133,8 @@ def parse_object(text: bytes, what: str) -> dict[str, Any]:
 
 
 def read_metadata(value: object) -> dict[str, str]:
+    if value is None:  # what MLX writes where there is none
+        return {}
     if not isinstance(value, dict):
         raise DamagedCacheFileError(f"{METADATA} is no JSON object")
     texts = cast("dict[str, object]", value)

@@ -9,13 +9,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from tq_contract.exit_code import ExitCode
 from tq_mlx.inspection import Inspection, inspect_file
-from tq_mlx.layer_facts import LayerFacts
+from tq_mlx.layer_facts import GOOD, LayerFacts
 
 
 def add_to(subcommands: Any) -> None:
@@ -40,11 +41,11 @@ def show(outcome: Inspection) -> None:
     """Print the file's facts, its layers, and what is wrong."""
     console = Console(highlight=False)
     for name, text in facts(outcome).items():
-        console.print(f"{name:<9} {escape(text)}", soft_wrap=True)
+        console.print(f"{name:<9} {shown(text)}", soft_wrap=True)
     if outcome.layers:
         console.print(layer_table(outcome.layers))
     for finding in outcome.findings:
-        console.print(f"[red]damaged[/red]   {escape(finding)}", soft_wrap=True)
+        console.print(f"[red]damaged[/red]   {shown(finding)}", soft_wrap=True)
     if not outcome.findings:
         console.print("[green]good[/green]      every check passed")
 
@@ -65,13 +66,20 @@ def facts(outcome: Inspection) -> dict[str, str]:
 
 
 def layer_table(layers: tuple[LayerFacts, ...]) -> Table:
-    """Return one row per layer."""
-    table = Table()
-    for column in ("layer", "class", "keys", "values", "tokens", "bytes", "bits per value", "verdict"):
-        table.add_column(column, justify="right" if column in ("layer", "bytes", "bits per value") else "left")
+    """Return one row per layer; bits are those stored per value."""
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
+    for column in ("layer", "class", "keys", "values", "tokens", "bytes", "bits", "verdict"):
+        numeric = column in ("layer", "bytes", "bits")
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=column != "tokens")
     for layer in layers:
         bits = "" if layer.bits_per_value is None else f"{layer.bits_per_value:.2f}"
         tokens = ", ".join(f"{count} {name}" for name, count in (layer.tokens or {}).items())
-        texts = (layer.class_name, layer.keys, layer.values, tokens, f"{layer.nbytes:,}", bits, layer.verdict)
-        table.add_row(str(layer.index), *map(escape, texts))
+        verdict = GOOD if layer.verdict == GOOD else "see below"
+        texts = (layer.class_name, layer.keys, layer.values, tokens, f"{layer.nbytes:,}", bits, verdict)
+        table.add_row(str(layer.index), *map(shown, texts))
     return table
+
+
+def shown(text: str) -> str:
+    """Return text from a file as rich takes it, without what a terminal would obey."""
+    return escape("".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text))
