@@ -27,7 +27,7 @@ def replacing(path: Path) -> Generator[BinaryIO]:
             yield file
             file.flush()
             sync(file.fileno())
-        temporary.replace(path)
+        os.replace(temporary, path)
     except OSError as error:
         reason = f"{error.strerror}: nothing was saved, and what was there before is as it was"
         raise OSError(error.errno, reason, str(path)) from error

@@ -18,7 +18,7 @@ from tq_mlx.atomic_file import replacing
 from tq_mlx.cache_manifest import Manifest, read_manifest, sealed_header
 from tq_mlx.errors import CacheFileError, DamagedCacheFileError, WrongModelError
 from tq_mlx.model_fingerprint import ModelFingerprint, fingerprint_of
-from tq_mlx.safetensors_file import SafetensorsFile, bytes_of, open_safetensors, spans_of, write_safetensors
+from tq_mlx.safetensors_file import SafetensorsFile, array_of, bytes_of, open_safetensors, spans_of, write_safetensors
 from tq_mlx.state_tree import put_arrays, take_arrays
 from tq_mlx.stored_layers import StoredLayer, restore, take_apart
 
@@ -119,9 +119,9 @@ def read_arrays(file: SafetensorsFile, manifest: Manifest) -> tuple[dict[str, mx
     arrays: dict[str, mx.array] = {}
     damaged: list[str] = []
     for name, expected in manifest.sha256.items():
-        array, found = file.read(name)
-        if found == expected:
-            arrays[name] = array
+        content = file.read(name)
+        if hashlib.sha256(content).hexdigest() == expected:
+            arrays[name] = array_of(file.header.tensors[name], content)
         else:
             damaged.append(name)
     return arrays, damaged

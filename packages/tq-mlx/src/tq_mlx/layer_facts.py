@@ -1,7 +1,7 @@
 """What one layer of a cache file holds, in a few numbers."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import mlx.core as mx
@@ -22,7 +22,7 @@ class LayerFacts:
         class_name: class of the cache.
         keys: codec of the keys, such as "mse 4", or their dtype; empty where there are none.
         values: codec of the values, or their dtype.
-        tokens: tokens held, by segment.
+        tokens: tokens held, by segment; in a CacheList the segments' names begin with the place of their cache.
         nbytes: bytes of all arrays, growth capacity included.
         bits_per_value: stored bits per value of the coded tokens, or of all where none are coded; None without tokens.
         verdict: "good", or what is wrong.
@@ -32,7 +32,7 @@ class LayerFacts:
     class_name: str
     keys: str = ""
     values: str = ""
-    tokens: dict[str, int] | None = None
+    tokens: dict[str, int] = field(default_factory=dict[str, int])
     nbytes: int = 0
     bits_per_value: float | None = None
     verdict: str = GOOD

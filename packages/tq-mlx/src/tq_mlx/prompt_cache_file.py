@@ -22,7 +22,7 @@ def read_prompt_cache(file: SafetensorsFile) -> list[StoredLayer]:
     metadata = file.header.metadata
     described = nested({name: text for name, text in metadata.items() if name.startswith(("1.", "2."))})
     classes, scalars = list_at(described, "1"), list_at(described, "2")
-    leaves: dict[str, Any] = {name: file.read(name)[0] for name in file.header.tensors}
+    leaves: dict[str, Any] = {name: file.array(name) for name in file.header.tensors}
     for entry in scalars[1:]:
         if not isinstance(entry, list) or len(cast("list[Any]", entry)) != 2 or entry[0] not in list(leaves):
             raise DamagedCacheFileError(f"the scalar {entry!r} names no tensor")

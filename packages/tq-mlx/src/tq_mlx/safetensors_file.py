@@ -1,9 +1,8 @@
 """MLX arrays in a safetensors file: read from bytes whose header was checked, written from the arrays' own memory.
 
-MLX opens no file here: it is handed each tensor's bytes, those whose SHA-256 was taken.
+MLX opens no file here: it is handed each tensor's bytes, after they were checked.
 """
 
-import hashlib
 import os
 import stat
 from collections.abc import Generator, Iterable, Mapping
@@ -48,14 +47,18 @@ class SafetensorsFile:
         self.size = size
         self.header: Header = read_header(file, size)
 
-    def read(self, name: str) -> tuple[mx.array, str]:
-        """Return a tensor and the SHA-256 of its bytes, in hexadecimal."""
+    def read(self, name: str) -> bytearray:
+        """Return a tensor's bytes."""
         span = self.header.tensors[name]
         content = bytearray(span.stop - span.start)
         self.file.seek(self.header.data_start + span.start)
         if self.file.readinto(content) != len(content):
             raise DamagedCacheFileError(f"the file ended within tensor {name!r}")
-        return array_of(span, content), hashlib.sha256(content).hexdigest()
+        return content
+
+    def array(self, name: str) -> mx.array:
+        """Return a tensor as an array."""
+        return array_of(self.header.tensors[name], self.read(name))
 
 
 @contextmanager
@@ -67,11 +70,9 @@ def open_safetensors(path: Path) -> Generator[SafetensorsFile]:
         UnsupportedCacheFileError: it is no regular file.
         DamagedCacheFileError: its header does not hold together.
     """
-    # Without O_NONBLOCK, opening a pipe would wait for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    with open(path, "rb", opener=without_waiting) as file:
         try:
-            status = os.fstat(descriptor)
+            status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise UnsupportedCacheFileError("this is no regular file")
             yield SafetensorsFile(file, status.st_size)
@@ -79,6 +80,11 @@ def open_safetensors(path: Path) -> Generator[SafetensorsFile]:
             raise DamagedCacheFileError(f"{path}: {error}; prefill the prompt anew and save it again") from error
         except CacheFileError as error:
             raise type(error)(f"{path}: {error}") from error
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe too, which would otherwise wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def array_of(span: Span, content: bytearray) -> mx.array:

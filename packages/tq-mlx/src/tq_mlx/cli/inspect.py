@@ -18,6 +18,9 @@ from tq_contract.exit_code import ExitCode
 from tq_mlx.inspection import Inspection, inspect_file
 from tq_mlx.layer_facts import GOOD, LayerFacts
 
+DENSE, CODED = ("sink", "tail", "dense"), ("packed", "quantized")
+"""Names of segments, by how they store tokens."""
+
 
 def add_to(subcommands: Any) -> None:
     """Add the subcommand's parser."""
@@ -66,18 +69,25 @@ def facts(outcome: Inspection) -> dict[str, str]:
 
 
 def layer_table(layers: tuple[LayerFacts, ...]) -> Table:
-    """Return one row per layer; bits are those stored per value."""
+    """Return one row per layer: tokens by how they are stored, bytes, and bits stored per value."""
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
-    for column in ("layer", "class", "keys", "values", "tokens", "bytes", "bits", "verdict"):
-        numeric = column in ("layer", "bytes", "bits")
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=column != "tokens")
+    for column in ("layer", "class", "stored as", "dense", "coded", "bytes", "bits", "verdict"):
+        words = column in ("class", "stored as", "verdict")
+        table.add_column(column, justify="left" if words else "right", no_wrap=True)
     for layer in layers:
+        dense, coded = (token_count(layer, names) for names in (DENSE, CODED))
         bits = "" if layer.bits_per_value is None else f"{layer.bits_per_value:.2f}"
-        tokens = ", ".join(f"{count} {name}" for name, count in (layer.tokens or {}).items())
-        verdict = GOOD if layer.verdict == GOOD else "see below"
-        texts = (layer.class_name, layer.keys, layer.values, tokens, f"{layer.nbytes:,}", bits, verdict)
+        verdict = GOOD if layer.verdict == GOOD else "bad"
+        forms = " / ".join(dict.fromkeys([layer.keys, layer.values]))  # once where both are stored alike
+        texts = (layer.class_name, forms, dense, coded, f"{layer.nbytes:,}", bits, verdict)
         table.add_row(str(layer.index), *map(shown, texts))
     return table
+
+
+def token_count(layer: LayerFacts, names: tuple[str, ...]) -> str:
+    """Return the tokens of those segments, or nothing where the layer has no such segment."""
+    counts = [count for name, count in layer.tokens.items() if name in names]
+    return f"{sum(counts):,}" if counts else ""
 
 
 def shown(text: str) -> str:
