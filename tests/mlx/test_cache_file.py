@@ -194,6 +194,13 @@ def test_what_a_file_cannot_hold_is_refused_by_layer(layer, named, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_dtype_that_a_file_cannot_hold_is_refused(tmp_path):
+    cache = ArraysCache(1)
+    cache[0] = mx.zeros(3, mx.complex64)
+    with pytest.raises(UnsupportedCacheError, match=r"cache\.0\.0\.0.*complex64"):
+        save_cache(tmp_path / "cache.safetensors", [cache])
+
+
 def test_rows_of_a_batch_are_saved_one_by_one(tmp_path):
     batch = BatchKVCache.merge([filled(KVCache(), 5), filled(KVCache(), 9, seed=1)])
     save_cache(tmp_path / "row", [batch.extract(1)])

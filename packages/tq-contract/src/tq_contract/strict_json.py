@@ -86,7 +86,7 @@ def _plain_object(members: _Members, place: str, problems: list[Problem]) -> Jso
     repeated: dict[str, int] = {}
     for key, raw in members:
         if not _is_unicode(key):
-            problems.append(Problem(place, "half a surrogate pair in a name", "Write the whole character."))
+            problems.append(Problem(at(place, key), "half a surrogate pair in a name", "Write the whole character."))
         elif key in seen:
             repeated[key] = repeated.get(key, 1) + 1
         else:

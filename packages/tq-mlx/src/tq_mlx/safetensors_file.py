@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import mlx.core as mx
 
-from tq_mlx.errors import CacheFileError, DamagedCacheFileError, UnsupportedCacheFileError
+from tq_mlx.errors import CacheFileError, DamagedCacheFileError, UnsupportedCacheError, UnsupportedCacheFileError
 from tq_mlx.safetensors_header import ITEM_SIZES, PREFIX, Header, Span, read_header
 
 DTYPES: dict[str, mx.Dtype] = {
@@ -103,7 +103,13 @@ def bytes_of(array: mx.array) -> memoryview:
 
 
 def spans_of(arrays: Mapping[str, mx.array]) -> dict[str, Span]:
-    """Return where each array goes: the widest elements first, so that every one is aligned, then by name."""
+    """Return where each array goes: the widest elements first, so that every one is aligned, then by name.
+
+    Raises:
+        UnsupportedCacheError: an array is of a dtype that no cache file holds.
+    """
+    if odd := {name: array.dtype for name, array in arrays.items() if array.dtype not in NAMES}:
+        raise UnsupportedCacheError(f"arrays {odd} have dtypes that a file cannot hold: convert them to float32")
     spans: dict[str, Span] = {}
     start = 0
     for name in sorted(arrays, key=lambda name: (-ITEM_SIZES[NAMES[arrays[name].dtype]], name)):

@@ -126,7 +126,7 @@ def parse_object(text: bytes, what: str) -> dict[str, Any]:
     """Return the JSON object that ``text`` is; DamagedCacheFileError names its first problem."""
     value, problems = strict_json.parse(text)
     if problems:
-        raise DamagedCacheFileError(f"{what} is not strict JSON: {problems[0].place} {problems[0].message}")
+        raise DamagedCacheFileError(f"{what} is not strict JSON: {problems[0].message} at {problems[0].place!r}")
     if not isinstance(value, dict):
         raise DamagedCacheFileError(f"{what} is no JSON object")
     return cast("dict[str, Any]", value)
