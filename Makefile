@@ -11,7 +11,7 @@ UV := $(shell command -v uv || echo .tools/bin/uv)
 export UV_PYTHON ?= $(PYTHON)
 RUN := $(UV) run --locked
 
-.PHONY: help setup demo test check lint types layers lock compile clean
+.PHONY: help setup demo test test-path-proof check lint types layers lock compile clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ demo: setup ## generate from compressed caches of two real models, dense beside 
 
 test: setup ## run all tests
 	@$(RUN) pytest $(PYTEST)
+
+test-path-proof: setup ## prove that codes are read on every layer, and that the proof fails without the hooks
+	@$(RUN) pytest tests/mlx/test_path_proof.py tests/mlx/test_path_proof_without_hooks.py
 
 check: lint types layers lock ## lint, types, layers, lock
 

@@ -1,7 +1,8 @@
 """Every systematic mutation of the contract is rejected, at the right place and nowhere else.
 
 Presets of one shape (codecs, and kind of key bits) differ in values alone, so one of each is mutated,
-and one more that sets what the packaged presets leave null.
+and one more that sets what the packaged presets leave null. Of other lists with entries of one shape
+the first is mutated, and of certification a small one that has every field both null and set.
 """
 
 import copy
@@ -66,16 +67,50 @@ NOTHING_NULL = {
         },
         "values": {"codec": "prod", "bits": 2, "sketch_rows": 64, "sketch_seed": 3, "rotation": dict(IDENTITY)},
         "center_keys": True,
+        "center_block": 32,
         "sink_tokens": 1,
         "tail_tokens": 2,
         "block_tokens": 2,
         "key_bits": {"kind": "noise", "error": 0.05},
+        "sliding_layers": "compressed",
     },
 }
 ONE_OF_EACH_SHAPE = {shape(preset): preset for preset in reversed(PACKAGED["presets"])}  # the first of each
-DOCUMENT = PACKAGED | {"presets": [*ONE_OF_EACH_SHAPE.values(), NOTHING_NULL]}
+THRESHOLD = {"metric": "kl", "families": ["llama"], "preset": None, "bound": "at_most", "value": 0.5}
+THRESHOLD |= {"source": "target", "basis": "chosen"}
+STAGE = {
+    "name": "quality",
+    "summary": "Everything.",
+    "families": ["llama", "gemma"],
+    "presets": ["paper_mse"],
+    "covers": ["smoke"],
+    "thresholds": [THRESHOLD, THRESHOLD | {"families": ["gemma"], "preset": "paper_mse", "value": 1.0}],
+    "artifacts": ["stages/quality.json"],
+}
+CERTIFICATION = {
+    "metrics": [{"name": "kl", "unit": "nats", "summary": "Mean KL."}],
+    "stages": [STAGE],
+    "bundle": ["manifest.json"],
+}
+FIRST_OF = ("platforms", "secondary_surfaces", "hooks", "deviations")
+DOCUMENT = (
+    PACKAGED
+    | {section: PACKAGED[section][:1] for section in FIRST_OF}
+    | {
+        "head_dims": [64, 128],
+        "families": [PACKAGED["families"][2]]
+        + [family | {"coverage": ["smoke"]} for family in PACKAGED["families"][:2]],
+        "presets": [*ONE_OF_EACH_SHAPE.values(), NOTHING_NULL],
+        "certification": CERTIFICATION,
+        "benchmarks": [
+            PACKAGED["benchmarks"][0] | {"stage": stage, "name": name}
+            for stage, name in (("quality", "gated"), (None, "free"))
+        ],
+        "publication": {"fields": ["lane"], "rules": ["Say where it comes from."]},
+    }
+)
 TEXT = json.dumps(DOCUMENT)
-NULLABLE = {"gain_group", "sketch_rows", "key_bits"}
+NULLABLE = {"gain_group", "sketch_rows", "center_block", "key_bits", "preset", "stage"}
 PATHS = list(paths(DOCUMENT))
 SCHEMA = jsonschema.Draft202012Validator(contract_schema())
 MEMBERS = [path for path in PATHS if isinstance(path[-1], str)]
@@ -260,10 +295,37 @@ OUT_OF_RANGE = [
     ("/hooks/0/module", "mlx_lm..cache"),
     ("/hooks/0/module", "mlx_lm.models."),
     ("/hooks/0/name", "make-prompt-cache"),
+    ("/hooks/3/name", "Attention."),
+    ("/hooks/3/name", "Attention.heads.__call__"),
     ("/hooks/0/parameters", []),
     ("/hooks/0/parameters/0", "*model"),
     ("/state/schema_version", 3),
     ("/state/schema_version", 5),
+    ("/head_dims", []),
+    ("/head_dims/0", 0),
+    ("/entry_point/module", "tq_mlx."),
+    ("/entry_point/name", "upgrade-cache-list"),
+    ("/entry_point/parameters", []),
+    ("/secondary_surfaces/0/kind", "function"),
+    ("/secondary_surfaces/0/status", "internal"),
+    ("/certification/metrics", []),
+    ("/certification/stages", []),
+    ("/certification/stages/kernels/artifacts", []),
+    ("/certification/stages/kernels/artifacts/0", "../kernels.json"),
+    ("/certification/stages/kernels/artifacts/0", "/kernels.json"),
+    ("/certification/stages/kernels/thresholds", []),
+    ("/certification/stages/kernels/thresholds/0/bound", "<="),
+    ("/certification/stages/kernels/thresholds/0/value", 1e13),
+    ("/certification/stages/kernels/thresholds/0/source", "guess"),
+    ("/certification/stages/kernels/thresholds/0/metric", "Kernel error"),
+    ("/certification/bundle", []),
+    ("/evidence/workflow", "apple runtime cert"),
+    ("/evidence/proofs", []),
+    ("/benchmarks", []),
+    ("/benchmarks/0/status", "built"),
+    ("/publication/fields/0", "Lane"),
+    ("/publication/rules", []),
+    ("/deviations/0/of", "paper"),
 ]
 
 

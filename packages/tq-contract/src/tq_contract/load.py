@@ -4,7 +4,6 @@ The steps: text to values (`strict_json.py`), values against the records (`confo
 against the rules between fields (`rules.py`). No step stops at its first problem.
 """
 
-import hashlib
 from functools import cache
 from importlib.resources import files
 
@@ -46,12 +45,6 @@ def load_bytes(data: bytes, source: str = "contract") -> Contract:
 def loads(text: str, source: str = "contract") -> Contract:
     """Read a contract from JSON text; see `load_bytes`."""
     return load_bytes(text.encode("utf-8", "surrogatepass"), source)
-
-
-@cache
-def digest() -> str:
-    """Return the SHA-256 of the packaged `contract.json`, in hexadecimal."""
-    return hashlib.sha256(packaged_bytes()).hexdigest()
 
 
 def packaged_bytes() -> bytes:

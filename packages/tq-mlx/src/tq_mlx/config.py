@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import msgspec
 
@@ -16,7 +16,9 @@ from tq_mlx.errors import ConfigError
 from tq_mlx.key_bits import KeyBits, key_bits_from_dict, key_bits_to_dict
 
 MOST_AT_ONCE = 1 << 16
-"""Tokens for which a dense segment may allocate room at a time."""
+"""Tokens for which a dense segment may allocate room at a time, or that may share a mean key."""
+
+SlidingLayers = Literal["dense", "compressed"]
 
 
 @dataclass(frozen=True)
@@ -27,35 +29,40 @@ class TurboQuantConfig:
         keys: codec of the keys.
         values: codec of the values.
         center_keys: subtract from all keys of a head their mean at the first compression, and add its score back.
+        center_block: tokens that share a mean key of their own besides; None for the one mean, or without center_keys.
         sink_tokens: first tokens of the sequence that stay dense for good.
         tail_tokens: newest tokens that stay dense at least; with 0, a token is coded before it is first attended to.
         block_tokens: tokens that are coded at a time, when the tail has grown that much beyond tail_tokens.
         key_bits: rule by which each layer's key bits are chosen at the first compression, instead of those of ``keys``;
             None for the same bits on every layer.
+        sliding_layers: whether sliding-window layers, which are bounded anyway, stay "dense" or are "compressed" too.
         preset: name of the contract's preset that these fields are, if they are one; no part of the fingerprint.
     """
 
     keys: Codec[Any]
     values: Codec[Any]
     center_keys: bool = True
+    center_block: int | None = None
     sink_tokens: int = 4
     tail_tokens: int = 128
     block_tokens: int = 64
     key_bits: KeyBits | None = None
+    sliding_layers: SlidingLayers = "dense"
     preset: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse values of the wrong kind and token counts out of range."""
         if type(self.center_keys) is not bool:
             raise ConfigError(f"center_keys is {self.center_keys!r}: use true or false")
-        for name, least, most in (
-            ("sink_tokens", 0, MOST_AT_ONCE),
-            ("tail_tokens", 0, sys.maxsize),
-            ("block_tokens", 1, MOST_AT_ONCE),
-        ):
-            value = getattr(self, name)
-            if type(value) is not int or not least <= value <= most:
-                raise ConfigError(f"{name} is {value!r}: use a whole number from {least} to {most}")
+        if self.center_block is not None:
+            check_count("center_block", self.center_block, least=1, most=MOST_AT_ONCE)
+            if not self.center_keys:  # so that configurations of one effect are equal
+                object.__setattr__(self, "center_block", None)
+        if self.sliding_layers not in get_args(SlidingLayers):
+            raise ConfigError(f"sliding_layers is {self.sliding_layers!r}: use 'dense' or 'compressed'")
+        check_count("sink_tokens", self.sink_tokens, least=0, most=MOST_AT_ONCE)
+        check_count("tail_tokens", self.tail_tokens, least=0, most=sys.maxsize)
+        check_count("block_tokens", self.block_tokens, least=1, most=MOST_AT_ONCE)
         if self.preset is not None and type(self.preset) is not str:
             raise ConfigError(f"preset is {self.preset!r}: use a preset's name, or None")
 
@@ -130,6 +137,12 @@ class TurboQuantConfig:
     def label(self) -> str:
         """The preset's name, or "custom" and the start of the fingerprint."""
         return self.preset or f"custom:{self.fingerprint[:8]}"
+
+
+def check_count(name: str, value: object, *, least: int, most: int) -> None:
+    """Raise ConfigError unless a field is a whole number within the limits."""
+    if type(value) is not int or not least <= value <= most:
+        raise ConfigError(f"{name} is {value!r}: use a whole number from {least} to {most}")
 
 
 def with_bits(codec: Codec[Any], bits: int) -> Codec[Any]:

@@ -9,6 +9,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.models.cache import ArraysCache, CacheList, ChunkedKVCache, KVCache, QuantizedKVCache, RotatingKVCache
 
 from tq_mlx.cache import TurboQuantKVCache
+from tq_mlx.rotating import CompressedCache, TurboQuantRotatingKVCache
 
 GOOD = "good"
 
@@ -45,7 +46,7 @@ def facts_of(index: int, cache: Any) -> LayerFacts:
     return LayerFacts(index, type(cache).__name__, **DESCRIPTIONS[type(cache)](cache), nbytes=nbytes)
 
 
-def of_compressed(cache: TurboQuantKVCache) -> dict[str, Any]:
+def of_compressed(cache: CompressedCache) -> dict[str, Any]:
     memory = cache.memory()
     coded = memory["packed"] if memory["packed"].tokens else max(memory.values(), key=lambda m: m.bits_per_value)
     return {
@@ -87,6 +88,7 @@ def of_list(cache: CacheList) -> dict[str, Any]:
 
 DESCRIPTIONS: dict[type, Callable[[Any], dict[str, Any]]] = {
     TurboQuantKVCache: of_compressed,
+    TurboQuantRotatingKVCache: of_compressed,
     KVCache: of_dense,
     RotatingKVCache: of_dense,
     ChunkedKVCache: of_dense,

@@ -1,4 +1,4 @@
-"""The state of a TurboQuantKVCache, checked before a cache is made of it.
+"""The states of our caches, checked before a cache is made of one.
 
 A state may come from a file that anybody wrote. What passes here has the arrays that its configuration demands, of the
 shapes and dtypes that its codecs produce, long enough for the tokens it claims, and holds no NaN or Inf that attention
@@ -18,19 +18,31 @@ from tq_mlx.errors import CacheStateError, UnsupportedCacheError
 
 SCHEMA_VERSION = tq_contract.load().state.schema_version
 
-FIELDS = {"schema_version", "config", "layout", "lengths", "sink", "packed", "tail", "mean"}
+FIELDS = {
+    *("schema_version", "config", "admission", "layout", "lengths"),
+    *("sink", "packed", "tail", "mean", "deviations", "gone"),
+}
+
+WINDOW_FIELDS = {"window", "dropped", "attended", "held"}
 
 FLOATS = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 
 LARGEST_HEAD_DIM = 1024
 """Twice the largest head dimension in use: rotations and sketches of a forged one would fill the memory."""
 
+LARGEST = 1 << 40
+"""Tokens beyond which a counter is forged."""
+
 MOST_BITS = 32
 """Stored bits per value beyond which a codec is forged: no less than uncompressed."""
 
 
-def check_state(state: object) -> TurboQuantConfig:
-    """Return the configuration of a state that holds together; evaluates its arrays.
+def check_state(state: object, dropped: int = 0) -> TurboQuantConfig:
+    """Return the configuration of a TurboQuantKVCache's state that holds together; evaluates its arrays.
+
+    Args:
+        state: as ``TurboQuantKVCache.state`` gives it.
+        dropped: tokens before those of the state that a moving window has dropped.
 
     Raises:
         UnsupportedCacheError: the state is of another schema version.
@@ -39,32 +51,67 @@ def check_state(state: object) -> TurboQuantConfig:
         NonFiniteError: its arrays hold NaN or Inf.
         CacheStateError: its parts do not fit together.
     """
-    if not isinstance(state, Mapping):
-        raise CacheStateError(f"a cache's state is a mapping, and not a {type(state).__name__}")
-    fields = cast("Mapping[str, Any]", state)
+    fields = mapping("a cache's state", state)
     version = fields.get("schema_version")
     if type(version) is not int or version != SCHEMA_VERSION:
         raise UnsupportedCacheError(
             f"cache state of schema version {version}: this release reads {SCHEMA_VERSION}; prefill the prompt anew"
         )
-    if set(fields) != FIELDS:
-        raise CacheStateError(f"a state has exactly the fields {sorted(FIELDS)}, and not {sorted(map(str, fields))}")
+    check_fields("a state", fields, FIELDS)
     if not isinstance(fields["config"], str):
         raise CacheStateError(f"the configuration is {fields['config']!r}: it must be a JSON text")
     config = TurboQuantConfig.from_json(fields["config"])
-    lengths = check_lengths(fields["lengths"], config)
+    check_admission(fields["admission"])
+    lengths = check_lengths(fields["lengths"], config, dropped)
     if fields["layout"] is None:
         if any(lengths) or any(list_of(2, fields, name) != [None, None] for name in ("sink", "packed", "tail")):
             raise CacheStateError("a cache without layout holds no tokens")
-        if fields["mean"] is not None:
+        if (fields["mean"], fields["deviations"], fields["gone"]) != (None, None, 0):
             raise CacheStateError("a cache without layout has no mean key")
         return config
     rows, dims, dtype = check_layout(fields["layout"], config)
     for name, length in (("sink", lengths[0]), ("tail", lengths[2])):
         check_dense(name, list_of(2, fields, name), rows, dims, dtype, length)
     check_packed(list_of(2, fields, "packed"), rows, dims, config, lengths[1])
-    check_mean(fields["mean"], rows, dims[0], config, lengths[1])
+    check_centre(fields, rows, dims[0], config, lengths[1])
     return config
+
+
+def check_window_state(state: object) -> TurboQuantConfig:
+    """Return the configuration of a TurboQuantRotatingKVCache's state; raises what ``check_state`` raises."""
+    fields = mapping("a window's state", state)
+    check_fields("the state of a window", fields, WINDOW_FIELDS)
+    window, dropped, attended = (fields[name] for name in ("window", "dropped", "attended"))
+    if not all(type(count) is int and 0 <= count <= LARGEST for count in (window, dropped, attended)) or not window:
+        raise CacheStateError(f"a window of {window}, after {dropped}, handing out {attended}: no numbers of tokens")
+    config = check_state(fields["held"], dropped)
+    held = sum(fields["held"]["lengths"])
+    if not min(window, held) <= attended <= held:
+        raise CacheStateError(f"a window of {window} that holds {held} tokens cannot have handed out {attended}")
+    return config
+
+
+def mapping(what: str, value: object) -> Mapping[str, Any]:
+    """Return the mapping that this must be."""
+    if not isinstance(value, Mapping):
+        raise CacheStateError(f"{what} is a mapping, and not a {type(value).__name__}")
+    return cast("Mapping[str, Any]", value)
+
+
+def check_fields(what: str, fields: Mapping[str, Any], expected: set[str]) -> None:
+    """Raise CacheStateError unless these are exactly the fields."""
+    if set(fields) != expected:
+        raise CacheStateError(f"{what} has exactly the fields {sorted(expected)}, and not {sorted(map(str, fields))}")
+
+
+def check_admission(value: object) -> None:
+    """Check under which family the cache was let in; the family may be one of another release's contract."""
+    if value is None:
+        return
+    fields = mapping("an admission", value)
+    check_fields("an admission", fields, {"family", "research"})
+    if type(fields["family"]) is not str or type(fields["research"]) is not bool:
+        raise CacheStateError(f"an admission is a family's name and whether it was opted in, and not {dict(fields)}")
 
 
 def list_of(count: int, fields: Mapping[str, Any], name: str) -> list[Any]:
@@ -75,14 +122,16 @@ def list_of(count: int, fields: Mapping[str, Any], name: str) -> list[Any]:
     return list(cast("Sequence[Any]", value))
 
 
-def check_lengths(value: object, config: TurboQuantConfig) -> tuple[int, int, int]:
-    """Return the lengths of the sink, the packed segment and the tail."""
+def check_lengths(value: object, config: TurboQuantConfig, dropped: int) -> tuple[int, int, int]:
+    """Return the lengths of the sink, the packed segment and the tail, ``dropped`` tokens before them being gone."""
     lengths = list_of(3, {"lengths": value}, "lengths")
     if not all(type(length) is int and length >= 0 for length in lengths):
         raise CacheStateError(f"lengths are {lengths}: natural numbers are needed")
     sink, packed, tail = lengths
-    full = config.sink_tokens
-    if sink > full or (sink < full and (packed or tail)):
+    full = max(0, config.sink_tokens - dropped)
+    if sink > full:
+        raise CacheStateError(f"the sink holds {sink} tokens: the configuration has room for {full}")
+    if sink < full and (packed or tail) and not dropped:
         raise CacheStateError(f"the sink holds {sink} tokens: the configuration fills it with {full} before any other")
     return sink, packed, tail
 
@@ -121,29 +170,45 @@ def check_packed(
     """Check the codes of keys and values, whose arrays share one capacity, of which ``length`` tokens are live."""
     if not check_presence("packed", pair, length):
         return
-    capacity = None
-    for side, arrays, codec, dim in zip(("keys", "values"), pair, (config.keys, config.values), dims, strict=True):
-        expected = code_arrays(codec, dim)
-        if not isinstance(arrays, Mapping) or set(cast("Mapping[str, Any]", arrays)) != set(expected):
-            raise CacheStateError(f"the code of the {side} has exactly the arrays {sorted(expected)}")
-        for name, (width, dtype) in expected.items():
-            array, what = arrays[name], f"packed {side} {name}"
-            capacity = capacity_of(what, array, length) if capacity is None else capacity
-            check_array(what, array, (*rows, capacity, width), dtype)
-            if mx.issubdtype(dtype, mx.floating):
-                check_finite(what, array)  # the spare capacity too: attention multiplies it with zero
+    rooms = [
+        check_code(f"packed {side}", arrays, codec, rows, dim)
+        for side, arrays, codec, dim in zip(("keys", "values"), pair, (config.keys, config.values), dims, strict=True)
+    ]
+    if rooms[0] != rooms[1] or rooms[0] < length:
+        raise CacheStateError(f"the codes have room for {rooms} tokens, and {length} are claimed")
 
 
-def check_mean(value: object, rows: tuple[int, int], dim: int, config: TurboQuantConfig, packed: int) -> None:
-    """Check the mean key [B, H, 1, D] that centred codes need."""
-    if value is None:
-        if config.center_keys and packed:
-            raise CacheStateError("the coded keys are centred, and their mean is missing")
-    elif not config.center_keys:
-        raise CacheStateError("the configuration does not centre keys, and there is a mean")
-    else:
-        check_array("mean", value, (*rows, 1, dim), mx.float32)
-        check_finite("mean", cast("mx.array", value))
+def check_code(what: str, arrays: object, codec: Codec[Any], rows: tuple[int, int], dim: int) -> int:
+    """Return the vectors for which the arrays of a code have room."""
+    expected, code = code_arrays(codec, dim), mapping(what, arrays)
+    check_fields(what, code, set(expected))
+    room = capacity_of(what, next(iter(code.values())), 1)
+    for name, (width, dtype) in expected.items():
+        check_array(f"{what} {name}", code[name], (*rows, room, width), dtype)
+        if mx.issubdtype(dtype, mx.floating):
+            check_finite(f"{what} {name}", code[name])  # the spare capacity too: attention multiplies it with zero
+    return room
+
+
+def check_centre(
+    fields: Mapping[str, Any], rows: tuple[int, int], dim: int, config: TurboQuantConfig, packed: int
+) -> None:
+    """Check the mean key [B, H, 1, D] that centred codes need, and the deviation of each block begun."""
+    mean, deviations, gone = fields["mean"], fields["deviations"], fields["gone"]
+    if mean is None and config.center_keys and packed:
+        raise CacheStateError("the coded keys are centred, and their mean is missing")
+    if mean is not None:
+        if not config.center_keys:
+            raise CacheStateError("the configuration does not centre keys, and there is a mean")
+        check_array("mean", mean, (*rows, 1, dim), mx.float32)
+        check_finite("mean", mean)
+    block = config.center_block if mean is not None else None
+    if type(gone) is not int or not 0 <= gone < (block or 1):
+        raise CacheStateError(f"gone is {gone!r}: it counts tokens of a block of {block}")
+    blocks = 0 if block is None else -(-(gone + packed) // block)
+    found = 0 if deviations is None else check_code("deviations", deviations, config.keys, rows, dim)
+    if found != blocks:
+        raise CacheStateError(f"there are {found} deviations from the mean, and the codes need {blocks}")
 
 
 def check_presence(name: str, pair: Sequence[Any], length: int) -> bool:

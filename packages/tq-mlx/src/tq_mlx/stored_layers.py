@@ -21,17 +21,25 @@ from mlx_lm.models.cache import (
 from tq_mlx import upstream_state
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.errors import CacheStateError, UnsupportedCacheError
-from tq_mlx.state_check import check_state
+from tq_mlx.rotating import TurboQuantRotatingKVCache
+from tq_mlx.state_check import check_state, check_window_state
 
-CHECKS: dict[type, Callable[[object], object]] = {
+OURS: dict[type, Callable[[object], object]] = {
     TurboQuantKVCache: check_state,
+    TurboQuantRotatingKVCache: check_window_state,
+}
+"""Compressed caches, with the check that their ``from_state`` makes."""
+
+UPSTREAM: dict[type, Callable[[object], object]] = {
     KVCache: upstream_state.check_dense,
     RotatingKVCache: upstream_state.check_rotating,
     QuantizedKVCache: upstream_state.check_quantized,
     ChunkedKVCache: upstream_state.check_chunked,
     ArraysCache: upstream_state.check_arrays,
 }
-"""Caches that are all in their ``state``, with the check of that state."""
+"""mlx-lm's caches that are all in their ``state``, with the check that their ``from_state`` lacks."""
+
+CHECKS = OURS | UPSTREAM
 
 BATCHED: tuple[type, ...] = (BatchKVCache, BatchRotatingKVCache)
 """Caches of many requests at a time, which are saved row by row."""
@@ -90,9 +98,8 @@ def restore(layer: StoredLayer) -> Any:
         raise CacheStateError(f"cache class {layer.class_name!r} is not known: a file can hold {', '.join(CLASSES)}")
     if cls is CacheList:
         return CacheList(*[restore(part) for part in parts_of(layer)])
-    if cls is TurboQuantKVCache:
-        return TurboQuantKVCache.from_state(layer.state)
-    CHECKS[cls](layer.state)
+    if cls in UPSTREAM:
+        UPSTREAM[cls](layer.state)
     return cast("Any", cls).from_state(layer.state)
 
 

@@ -13,6 +13,7 @@ Codec = Literal["mse", "uniform"]
 Lever = Literal["centering", "search", "sinks"]
 CODECS: tuple[Codec, ...] = ("mse", "uniform")
 LEVERS: tuple[Lever, ...] = ("centering", "search", "sinks")
+CENTER_BLOCK = 64
 SINK_TOKENS = 4
 
 
@@ -50,12 +51,13 @@ class GridPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "keys": self.codec_parameters(self.k_bits),
                 "values": self.codec_parameters(self.v_bits),
                 "center_keys": self.centering,
+                "center_block": CENTER_BLOCK if self.centering else None,
                 "sink_tokens": SINK_TOKENS if self.sinks else 0,
             },
         )
 
     def codec_parameters(self, bits: int) -> dict[str, object]:
-        return {"codec": self.codec, "bits": bits, "gain": "least_squares", "scale_search": self.search}
+        return {"codec": self.codec, "bits": bits, "gain": "norm_preserving", "scale_search": self.search}
 
 
 def make_grid(
