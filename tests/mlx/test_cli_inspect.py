@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlx_lm.models.cache import ArraysCache, BatchKVCache, CacheList, KVCache, RotatingKVCache, save_prompt_cache
 
+from small_caches import small_window
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache, UnsupportedCacheFileError, save_cache
 from tq_mlx.cli import main
 from tq_mlx.inspection import inspect_file
@@ -60,6 +61,23 @@ def test_our_file_is_shown_layer_by_layer(tiny_llama, tmp_path, capsys):
     assert (ring["tokens"], ring["keys"], ring["bits_per_value"]) == ({"dense": 40}, "bfloat16", 16.0)
     assert (dense["tokens"], dense["nbytes"]) == ({"dense": 40}, cache[2].nbytes)
     assert (inner["class_name"], inner["tokens"]) == ("CacheList", {"0.dense": 0})
+
+
+def test_a_compressed_window_is_shown_like_any_other(tmp_path, capsys):
+    cache, path = small_window(), tmp_path / "cache.safetensors"
+    save_cache(path, [cache])
+    assert inspect(path, capsys)[1]["layers"] == [
+        {
+            "index": 0,
+            "class_name": "TurboQuantRotatingKVCache",
+            "keys": "mse 4",
+            "values": "mse 4",
+            "tokens": {"sink": 0, "packed": 11, "tail": 14},
+            "nbytes": cache.nbytes,
+            "bits_per_value": 4.25,
+            "verdict": "good",
+        }
+    ]
 
 
 def test_mlx_lms_file_is_named_and_shown(tmp_path, capsys):
@@ -163,7 +181,7 @@ def test_what_is_no_safetensors_file_is_damaged(content, tmp_path, capsys):
 def prompt_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("prompt") / "cache.safetensors"
     cache = caches()
-    save_prompt_cache(str(path), [cache[0], cache[3]], {"a": "b"})
+    save_prompt_cache(str(path), [cache[0], small_window(), cache[3]], {"a": "b"})
     return path.read_bytes()
 
 

@@ -64,10 +64,7 @@ def check_state(state: object, dropped: int = 0) -> TurboQuantConfig:
     check_admission(fields["admission"])
     lengths = check_lengths(fields["lengths"], config, dropped)
     if fields["layout"] is None:
-        if any(lengths) or any(list_of(2, fields, name) != [None, None] for name in ("sink", "packed", "tail")):
-            raise CacheStateError("a cache without layout holds no tokens")
-        if (fields["mean"], fields["deviations"], fields["gone"]) != (None, None, 0):
-            raise CacheStateError("a cache without layout has no mean key")
+        check_empty(fields, lengths)
         return config
     rows, dims, dtype = check_layout(fields["layout"], config)
     for name, length in (("sink", lengths[0]), ("tail", lengths[2])):
@@ -136,10 +133,19 @@ def check_lengths(value: object, config: TurboQuantConfig, dropped: int) -> tupl
     return sink, packed, tail
 
 
+def check_empty(fields: Mapping[str, Any], lengths: Sequence[int]) -> None:
+    """Check the state of a cache that never held a token."""
+    segments = [part for name in ("sink", "packed", "tail") for part in list_of(2, fields, name)]
+    found = [part for part in (*segments, fields["mean"], fields["deviations"]) if part is not None]
+    if found or any(lengths) or type(fields["gone"]) is not int or fields["gone"]:
+        raise CacheStateError("a cache without layout holds neither tokens nor means")
+
+
 def check_layout(value: object, config: TurboQuantConfig) -> tuple[tuple[int, int], tuple[int, int], mx.Dtype]:
     """Return (batch, heads), the dimensions of keys and of values, and the dtype of the dense segments."""
     *numbers, dtype = list_of(5, {"layout": value}, "layout")
-    if not all(type(number) is int and number > 0 for number in numbers) or dtype not in list(FLOATS):
+    counts = all(type(number) is int and number > 0 for number in numbers)
+    if not counts or not isinstance(dtype, str) or dtype not in FLOATS:
         raise CacheStateError(f"the layout is {value}: four positive numbers and one of {', '.join(FLOATS)} are needed")
     batch, heads, *dims = numbers
     for codec, dim in zip((config.keys, config.values), dims, strict=True):
