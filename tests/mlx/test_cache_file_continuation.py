@@ -26,12 +26,12 @@ WINDOWS = replace(SMALL, sliding_layers="compressed")
 UNEQUAL = MeanBits(4.5)
 
 
-def by_ours(path, cache):
-    save_cache(path, cache)
-    return load_cache(path)
+def by_ours(path, cache, model):
+    save_cache(path, cache, model=model)
+    return load_cache(path, model=model)
 
 
-def by_mlx_lm(path, cache):
+def by_mlx_lm(path, cache, _):
     save_prompt_cache(str(path), cache)
     return load_prompt_cache(str(path))
 
@@ -72,7 +72,7 @@ def kinds_that_go_on(model, family, config, length, directory):
     assert all(layer.memory()["packed"].tokens for layer in compressed)
     if config.key_bits:
         assert len({layer.config.keys.bits for layer in compressed}) > 1
-    others = [way(directory / "cache.safetensors", cache) for way in (by_ours, by_mlx_lm)]
+    others = [way(directory / "cache.safetensors", cache, model) for way in (by_ours, by_mlx_lm)]
     for tokens in (mx.array([[5, 6, 7]]), mx.array([[8]]), mx.array([[9]])):
         logits = model(tokens, cache=cache)
         for again in others:

@@ -10,8 +10,15 @@ import mlx.core as mx
 import pytest
 
 from small_caches import SMALL, small_cache, small_window
-from tq_core import NonFiniteError
-from tq_mlx import CacheStateError, ConfigError, TurboQuantKVCache, TurboQuantRotatingKVCache, UnsupportedHeadDimError
+from tq_core import NonFiniteError, ProdCodec
+from tq_mlx import (
+    CacheStateError,
+    ConfigError,
+    TurboQuantKVCache,
+    TurboQuantRotatingKVCache,
+    UnsupportedCacheError,
+    UnsupportedHeadDimError,
+)
 
 STATE = small_cache().state
 WINDOW = small_window().state
@@ -69,6 +76,7 @@ FAULTY = {
     "other heads": (changed(layout=[1, 1, 64, 64, "float32"]), "sink keys is"),
     "other rows": (changed(layout=[2, 2, 64, 64, "float32"]), "sink keys is"),
     "a dimension of no model": (changed(layout=[1, 2, 2048, 64, "float32"]), "larger than 1024"),
+    "a sketch of any size": (of_config(keys=ProdCodec(bits=3, sketch_rows=1 << 40)), "bits per value: 32 is all"),
     "another dtype": (changed(layout=[1, 2, 64, 64, "bfloat16"]), "sink keys is"),
     "no values in the tail": (changed(tail=[TAIL[0], None]), "tail lacks arrays"),
     "a tail too short": (changed(tail=[part[..., :8, :] for part in TAIL]), "with room for 9 tokens"),
@@ -153,6 +161,12 @@ def test_what_lies_behind_the_live_tokens_of_a_dense_segment_is_nobodys_concern(
 def test_a_codec_that_does_not_serve_the_dimension_is_refused():
     with pytest.raises((UnsupportedHeadDimError, CacheStateError)):
         TurboQuantKVCache.from_state(changed(layout=[1, 2, 1, 64, "float32"]))
+
+
+@pytest.mark.parametrize("version", [3, 5, "4", 4.0, None])
+def test_another_schema_version_is_refused(version):
+    with pytest.raises(UnsupportedCacheError, match=f"schema version {version}: this release reads 4; prefill"):
+        TurboQuantKVCache.from_state(changed(schema_version=version))
 
 
 def test_a_configuration_of_no_release_is_refused():
