@@ -6,7 +6,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_lm.models.cache import ArraysCache, CacheList, ChunkedKVCache, KVCache, QuantizedKVCache, RotatingKVCache
 
-from tq_mlx import TurboQuantConfig, TurboQuantKVCache, TurboQuantRotatingKVCache
+from tq_mlx import BatchTurboQuantKVCache, TurboQuantConfig, TurboQuantKVCache, TurboQuantRotatingKVCache
 from tq_mlx.admission import Admission
 from vectors import feed, keys_and_values
 
@@ -55,10 +55,17 @@ def without_tokens():
     ]
 
 
+def small_batch():
+    """Return two compressed rows of different lengths, the second still to skip padding."""
+    batch = BatchTurboQuantKVCache.merge([small_cache(), filled(TurboQuantKVCache(SMALL), 23, seed=1)])
+    batch.skip = [0, 2]
+    return batch
+
+
 def with_parts():
     arrays = ArraysCache(3)
     arrays[0], arrays[2] = mx.ones((1, 3), mx.bfloat16), mx.arange(4)[None]
-    return [arrays, CacheList(filled(KVCache(), 3, value_dim=32), small_cache(), RotatingKVCache(5))]
+    return [arrays, small_batch(), CacheList(filled(KVCache(), 3, value_dim=32), small_cache(), RotatingKVCache(5))]
 
 
 def smallest_caches():

@@ -13,6 +13,7 @@ from mlx_lm.utils import load_model
 
 from small_caches import COMPRESSED, SMALL
 from tq_mlx import (
+    BatchTurboQuantKVCache,
     TurboQuantConfig,
     TurboQuantKVCache,
     TurboQuantRotatingKVCache,
@@ -63,17 +64,40 @@ def test_a_real_gemma_with_its_windows_compressed(real_model, tmp_path):
     assert kinds == {TurboQuantKVCache, TurboQuantRotatingKVCache}
 
 
+def test_a_batch_of_two_prompts(tiny_llama, tmp_path):
+    rows = [prefilled(tiny_llama, "llama", SMALL, length) for length in (120, 70)]
+    batch = [BatchTurboQuantKVCache.merge(layers) for layers in zip(*rows, strict=True)]
+    for layer in batch:
+        layer.prepare(lengths=[4, 1], right_padding=[0, 3])
+    assert_all_go_on(tiny_llama, batch, [mx.array([[5, 6, 7], [8, 0, 0]]), mx.array([[9], [0]])], tmp_path)
+    assert [layer.offset.tolist() for layer in batch] == [[124, 71]] * 2
+    for layer in batch:
+        layer.finalize()
+    assert_all_go_on(tiny_llama, batch, [mx.array([[1], [2]])], tmp_path)
+
+
 def kinds_that_go_on(model, family, config, length, directory):
-    """Prefill, upgrade, save and load both ways, append a block and single tokens to all; return the caches' kinds."""
-    cache = make_prompt_cache(model)
-    model(mx.arange(length)[None] * 7 % 96, cache=cache)
-    upgrade_cache_list(cache, config=config, model_family=family)
+    """Let a compressed prompt go on, and return the kinds of its caches."""
+    cache = prefilled(model, family, config, length)
     compressed = [layer for layer in cache if isinstance(layer, COMPRESSED)]
     assert all(layer.memory()["packed"].tokens for layer in compressed)
     if config.key_bits:
         assert len({layer.config.keys.bits for layer in compressed}) > 1
+    assert_all_go_on(model, cache, [mx.array([[5, 6, 7]]), mx.array([[8]]), mx.array([[9]])], directory)
+    return {type(layer) for layer in cache}
+
+
+def prefilled(model, family, config, length):
+    cache = make_prompt_cache(model)
+    model(mx.arange(length)[None] * 7 % 96, cache=cache)
+    upgrade_cache_list(cache, config=config, model_family=family)
+    return cache
+
+
+def assert_all_go_on(model, cache, runs, directory):
+    """Save and load both ways, then append runs of tokens to all."""
     others = [way(directory / "cache.safetensors", cache, model) for way in (by_ours, by_mlx_lm)]
-    for tokens in (mx.array([[5, 6, 7]]), mx.array([[8]]), mx.array([[9]])):
+    for tokens in runs:
         logits = model(tokens, cache=cache)
         for again in others:
             assert mx.array_equal(model(tokens, cache=again), logits)
@@ -81,4 +105,3 @@ def kinds_that_go_on(model, family, config, length, directory):
         for layer, twin in zip(cache, again, strict=True):
             assert type(twin) is type(layer)
             assert getattr(twin, "config", None) == getattr(layer, "config", None)
-    return {type(layer) for layer in cache}

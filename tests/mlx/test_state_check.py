@@ -9,9 +9,10 @@ from dataclasses import replace
 import mlx.core as mx
 import pytest
 
-from small_caches import SMALL, small_cache, small_window
+from small_caches import SMALL, filled, small_batch, small_cache, small_window
 from tq_core import NonFiniteError, ProdCodec
 from tq_mlx import (
+    BatchTurboQuantKVCache,
     CacheStateError,
     ConfigError,
     TurboQuantKVCache,
@@ -22,6 +23,7 @@ from tq_mlx import (
 
 STATE = small_cache().state
 WINDOW = small_window().state
+BATCH = small_batch().state
 ONES = mx.ones((1, 2, 1, 64))
 
 
@@ -132,6 +134,28 @@ def test_a_windows_state_that_does_not_hold_together_is_refused(name):
     state, fault = FAULTY_WINDOWS[name]
     with pytest.raises(CacheStateError, match=fault):
         TurboQuantRotatingKVCache.from_state(state)
+
+
+FAULTY_BATCHES = {
+    "a field too many": (BATCH | {"colour": 1}, "exactly the fields"),
+    "no rows": (BATCH | {"rows": []}, "one row or more"),
+    "one state for all rows": (BATCH | {"rows": STATE}, "one row or more"),
+    "a row that is none": (BATCH | {"rows": [STATE, None]}, "is a mapping, and not a NoneType"),
+    "a row that does not hold together": (BATCH | {"rows": [STATE, changed(gone=5)]}, "the codes need 5"),
+    "a row of two sequences": (BATCH | {"rows": [STATE, filled(TurboQuantKVCache(SMALL), 9, batch=2).state]}, "side"),
+    "rows of other heads": (BATCH | {"rows": [STATE, filled(TurboQuantKVCache(SMALL), 9, heads=1).state]}, "side"),
+    "padding of one row": (BATCH | {"skip": [0]}, "skip is no list of 2"),
+    "padding to the other side": (BATCH | {"skip": [0, -2]}, r"skip is \[0, -2\]"),
+    "padding that is no number": (BATCH | {"left": [1, True]}, r"left is \[1, True\]"),
+    "padding that is no list": (BATCH | {"left": 3}, "left is no list of 2"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY_BATCHES)
+def test_a_batchs_state_that_does_not_hold_together_is_refused(name):
+    state, fault = FAULTY_BATCHES[name]
+    with pytest.raises(CacheStateError, match=fault):
+        BatchTurboQuantKVCache.from_state(state)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from tq_mlx import openblas  # first: it must run before anything imports MLX
 # isort: split
 from tq_core import NonFiniteError, TurboQuantError, UnsupportedHeadDimError
 from tq_mlx.attention import streaming_attention
+from tq_mlx.batch import BatchTurboQuantKVCache
 from tq_mlx.cache import SegmentMemory, TurboQuantKVCache
 from tq_mlx.cache_file import cache_metadata, load_cache, save_cache
 from tq_mlx.config import TurboQuantConfig
+from tq_mlx.default_compression import compress_by_default, dense_by_default
 from tq_mlx.errors import (
     CacheFileError,
     CacheStateError,
@@ -34,6 +36,7 @@ from tq_mlx.support import family_of
 from tq_mlx.upgrade import upgrade_cache_list
 
 __all__ = [
+    "BatchTurboQuantKVCache",
     "CacheFileError",
     "CacheStateError",
     "CacheStatus",
@@ -55,6 +58,8 @@ __all__ = [
     "UpgradeEvent",
     "WrongModelError",
     "cache_metadata",
+    "compress_by_default",
+    "dense_by_default",
     "family_of",
     "hooks_installed",
     "install",

@@ -8,8 +8,10 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_lm.models.cache import ArraysCache, CacheList, ChunkedKVCache, KVCache, QuantizedKVCache, RotatingKVCache
 
+from tq_mlx.batch import BatchTurboQuantKVCache
 from tq_mlx.cache import TurboQuantKVCache
-from tq_mlx.rotating import CompressedCache, TurboQuantRotatingKVCache
+from tq_mlx.compressed import CompressedCache
+from tq_mlx.rotating import TurboQuantRotatingKVCache
 
 GOOD = "good"
 
@@ -89,6 +91,7 @@ def of_list(cache: CacheList) -> dict[str, Any]:
 DESCRIPTIONS: dict[type, Callable[[Any], dict[str, Any]]] = {
     TurboQuantKVCache: of_compressed,
     TurboQuantRotatingKVCache: of_compressed,
+    BatchTurboQuantKVCache: of_compressed,
     KVCache: of_dense,
     RotatingKVCache: of_dense,
     ChunkedKVCache: of_dense,

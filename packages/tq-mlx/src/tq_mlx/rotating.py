@@ -22,7 +22,7 @@ from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
 class TurboQuantRotatingKVCache:
     """A compressed drop-in for ``mlx_lm.models.cache.RotatingKVCache`` with keep=0.
 
-    It has no batched form: mlx-lm's server and batch generator look for ``merge`` and find none.
+    It has no batched form: mlx-lm's server looks for ``merge``, finds none and serves one request at a time.
 
     Attributes:
         window: tokens that a token attends to at most, itself included.
@@ -167,7 +167,3 @@ class TurboQuantRotatingKVCache:
         cache.held = TurboQuantKVCache.from_checked(state["held"], config)
         cache.dropped, cache.attended = state["dropped"], state["attended"]
         return cache
-
-
-CompressedCache = TurboQuantKVCache | TurboQuantRotatingKVCache
-"""Every cache whose keys and values are views."""

@@ -25,6 +25,8 @@ FIELDS = {
 
 WINDOW_FIELDS = {"window", "dropped", "attended", "held"}
 
+BATCH_FIELDS = {"rows", "skip", "left"}
+
 FLOATS = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 
 LARGEST_HEAD_DIM = 1024
@@ -86,6 +88,24 @@ def check_window_state(state: object) -> TurboQuantConfig:
     if not min(window, held) <= attended <= held:
         raise CacheStateError(f"a window of {window} that holds {held} tokens cannot have handed out {attended}")
     return config
+
+
+def check_batch_state(state: object) -> list[TurboQuantConfig]:
+    """Return each row's configuration of a BatchTurboQuantKVCache's state; raises what ``check_state`` raises."""
+    fields = mapping("a batch's state", state)
+    check_fields("the state of a batch", fields, BATCH_FIELDS)
+    if not isinstance(fields["rows"], list) or not fields["rows"]:
+        raise CacheStateError("a batch has a list of one row or more")
+    states = cast("list[Any]", fields["rows"])
+    for name in ("skip",) if fields["left"] is None else ("skip", "left"):
+        counts = list_of(len(states), fields, name)
+        if not all(type(count) is int and 0 <= count <= LARGEST for count in counts):
+            raise CacheStateError(f"{name} is {counts}: a number of tokens for each row is needed")
+    configs = [check_state(row) for row in states]
+    layouts = [list(row["layout"]) for row in states if row["layout"] is not None]
+    if any(layout[0] != 1 or layout != layouts[0] for layout in layouts):
+        raise CacheStateError(f"rows of layouts {layouts} do not fit side by side: each holds one sequence")
+    return configs
 
 
 def mapping(what: str, value: object) -> Mapping[str, Any]:

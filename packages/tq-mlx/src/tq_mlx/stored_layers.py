@@ -19,14 +19,16 @@ from mlx_lm.models.cache import (
 )
 
 from tq_mlx import upstream_state
+from tq_mlx.batch import BatchTurboQuantKVCache
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.errors import CacheStateError, UnsupportedCacheError
 from tq_mlx.rotating import TurboQuantRotatingKVCache
-from tq_mlx.state_check import check_state, check_window_state
+from tq_mlx.state_check import check_batch_state, check_state, check_window_state
 
 OURS: dict[type, Callable[[object], object]] = {
     TurboQuantKVCache: check_state,
     TurboQuantRotatingKVCache: check_window_state,
+    BatchTurboQuantKVCache: check_batch_state,
 }
 """Compressed caches, with the check that their ``from_state`` makes."""
 
