@@ -7,6 +7,7 @@ import pytest
 from mlx_lm.models import gemma3_text, llama, qwen2
 
 import tq_mlx
+from small_caches import smallest_caches
 from tiny_tokenizer import TinyTokenizer
 
 
@@ -75,6 +76,16 @@ def tiny_tokenizer():
 @pytest.fixture(params=["paper_mse", "uniform_k4v4", "lloyd_k4v4"])
 def preset(request):
     return tq_mlx.TurboQuantConfig.from_preset(request.param)
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory):
+    """Return the bytes of a cache file of about 7 kB that has something in every place there is."""
+    path = tmp_path_factory.mktemp("small") / "cache.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tq_mlx.segments.PACKED_STEP", 2)  # room for more codes would be most of the file
+        tq_mlx.save_cache(path, smallest_caches(), metadata={"a": "b"})
+    return path.read_bytes()
 
 
 @pytest.fixture(autouse=True)

@@ -42,9 +42,9 @@ def saved_and_loaded(*caches):
 
 def assert_same_history(ours, theirs):
     assert ours.offset == theirs.offset == ours.size()
-    assert ours.empty() == theirs.empty()
     if not ours.offset:
-        return
+        return  # mlx-lm extracts a row that was never fed as arrays of no tokens, which it does not call empty
+    assert not ours.empty()
     for mine, exact in zip(decoded(ours), theirs.keys_and_values(), strict=True):
         assert mine.shape == exact.shape
         error = mx.linalg.norm(mine - exact, axis=-1) / mx.linalg.norm(exact, axis=-1)

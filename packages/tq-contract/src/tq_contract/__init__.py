@@ -3,6 +3,7 @@
 Start at `contract.json`; `records/` says what each part of it means, `load.py` how it is read.
 """
 
+from tq_contract import strict_json
 from tq_contract.digest import digest
 from tq_contract.load import load, load_bytes, loads
 from tq_contract.problems import ContractError, Problem
@@ -81,4 +82,5 @@ __all__ = [
     "load_bytes",
     "loads",
     "preset_bits",
+    "strict_json",
 ]
