@@ -1,7 +1,7 @@
 """Every systematic mutation of the contract is rejected, at the right place and nowhere else.
 
 Presets of one shape (codecs, and kind of key bits) differ in values alone, so one of each is mutated,
-and one more that sets what the packaged presets leave null.
+and one more that sets what the packaged presets leave null. Of packages and workflows, a short one of each is.
 """
 
 import copy
@@ -73,7 +73,17 @@ NOTHING_NULL = {
     },
 }
 ONE_OF_EACH_SHAPE = {shape(preset): preset for preset in reversed(PACKAGED["presets"])}  # the first of each
-DOCUMENT = PACKAGED | {"presets": [*ONE_OF_EACH_SHAPE.values(), NOTHING_NULL]}
+DOCUMENT = PACKAGED | {
+    "presets": [*ONE_OF_EACH_SHAPE.values(), NOTHING_NULL],
+    "packages": [{"name": "tq-core", "public": ["pack", "unpack"]}],
+    "workflows": [
+        {
+            "file": "static.yml",
+            "triggers": ["push"],
+            "jobs": [{"name": "static", "runner": "ubuntu", "commands": ["make check"], "artifacts": ["wheels"]}],
+        }
+    ],
+}
 TEXT = json.dumps(DOCUMENT)
 NULLABLE = {"gain_group", "sketch_rows", "key_bits"}
 PATHS = list(paths(DOCUMENT))
@@ -262,6 +272,15 @@ OUT_OF_RANGE = [
     ("/hooks/0/name", "make-prompt-cache"),
     ("/hooks/0/parameters", []),
     ("/hooks/0/parameters/0", "*model"),
+    ("/packages", []),
+    ("/packages/0/name", "tq_core"),
+    ("/packages/0/public/0", "a-b"),
+    ("/workflows", []),
+    ("/workflows/0/file", "../static.yml"),
+    ("/workflows/0/triggers", []),
+    ("/workflows/0/jobs", []),
+    ("/workflows/0/jobs/0/commands", []),
+    ("/workflows/0/jobs/0/commands/0", ""),
     ("/state/schema_version", 3),
     ("/state/schema_version", 5),
 ]
@@ -339,7 +358,7 @@ def is_whole_float(value):
     return (isinstance(value, float) and value == value // 1) or any(map(is_whole_float, parts))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(data=st.data(), value=JSON | WORDS | st.integers(-1, 9))
 def test_the_loader_and_the_published_schema_agree(data, value):
     """A document whose shape is right for one is right for the other, whatever finite values stand in it."""

@@ -42,6 +42,17 @@ BROKEN = {
         (lambda d: copy_of_first(d, "hooks"), ["/hooks/3"]),
         (lambda d: put(d, "/hooks/0/parameters", ["model", "model"]), ["/hooks/0/parameters/1"]),
     ],
+    "packages_are_unique": [
+        (lambda d: copy_of_first(d, "packages"), ["/packages/4/name"]),
+        (lambda d: put(d, "/packages/0/public", ["pack", "unpack", "pack"]), ["/packages/0/public/2"]),
+    ],
+    "workflows_are_unique": [
+        (lambda d: copy_of_first(d, "workflows"), ["/workflows/2/file"]),
+        (
+            lambda d: put(d, "/workflows/0/jobs", [d["workflows"][0]["jobs"][0]] * 2),
+            ["/workflows/0/jobs/1/name"],
+        ),
+    ],
     "platforms_are_unique": [
         (lambda d: copy_of_first(d, "platforms", role="tested"), ["/platforms/3"]),
     ],

@@ -3,6 +3,7 @@
 Start at `contract.json`; `records.py` says what each part of it means, `load.py` how it is read.
 """
 
+from tq_contract.checkout_records import Job, Package, Workflow
 from tq_contract.load import load, load_bytes, loads
 from tq_contract.problems import ContractError, Problem
 from tq_contract.records import (
@@ -34,10 +35,12 @@ __all__ = [
     "ContractError",
     "Family",
     "Hook",
+    "Job",
     "KeyBitsSpec",
     "KeyNoiseSpec",
     "MeanBitsSpec",
     "MseSpec",
+    "Package",
     "Parameters",
     "Platform",
     "PolarSpec",
@@ -52,6 +55,7 @@ __all__ = [
     "UnknownNameError",
     "UnknownPresetError",
     "Windows",
+    "Workflow",
     "admits",
     "load",
     "load_bytes",

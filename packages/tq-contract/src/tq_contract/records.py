@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from tq_contract.checkout_records import Package, Workflow
 from tq_contract.unknown_names import UnknownFamilyError, UnknownPresetError
 from tq_contract.window import CLOSED_WINDOW, OPEN_WINDOW
 
@@ -210,6 +211,8 @@ class Contract(Record, frozen=True):
     presets: Annotated[tuple[Preset, ...], Meta(min_length=1)]
     hooks: Annotated[tuple[Hook, ...], Meta(min_length=1)]
     state: State
+    packages: Annotated[tuple[Package, ...], Meta(min_length=1)]
+    workflows: Annotated[tuple[Workflow, ...], Meta(min_length=1)]
 
     def preset(self, name: str) -> Preset:
         """Return the preset of this name or alias.

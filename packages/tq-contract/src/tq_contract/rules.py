@@ -51,6 +51,22 @@ def hooks_are_unique(document: Json) -> Iterator[Problem]:
         yield from _repeated(items, "Remove one of them.")
 
 
+def packages_are_unique(document: Json) -> Iterator[Problem]:
+    """A package stands in the contract once, and so does each name that it exports."""
+    yield from _repeated(texts(document, "packages/*/name"), "Keep one entry for each package.")
+    for place, public in select(document, "packages/*/public"):
+        items = ((place + below, text) for below, text in texts(public, "*"))
+        yield from _repeated(items, "Remove one of them.")
+
+
+def workflows_are_unique(document: Json) -> Iterator[Problem]:
+    """A workflow stands in the contract once, and so does each of its jobs."""
+    yield from _repeated(texts(document, "workflows/*/file"), "Keep one entry for each workflow.")
+    for place, workflow in objects(document, "workflows/*"):
+        jobs = ((place + below, text) for below, text in texts(workflow, "jobs/*/name"))
+        yield from _repeated(jobs, "Keep one entry for each job.")
+
+
 def platforms_are_unique(document: Json) -> Iterator[Problem]:
     """A machine kind has one role."""
     kinds = _joined(objects(document, "platforms/*"), ("system", "machine", "backend"), "/")
@@ -155,6 +171,8 @@ RULES: tuple[Callable[[Json], Iterator[Problem]], ...] = (
     model_types_have_one_family,
     coverage_is_listed_once,
     hooks_are_unique,
+    packages_are_unique,
+    workflows_are_unique,
     platforms_are_unique,
     certification_is_for_apple_silicon,
     windows_are_not_empty,

@@ -1,0 +1,85 @@
+"""Whether the hooks in code are the contract's: each has its replacement, and nothing else upstream is changed."""
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from tq_contract.checks.checkout import CONTRACT, Checkout, Module
+from tq_contract.checks.finding import Finding
+from tq_contract.checks.syntax import bound_names, dotted, imported
+from tq_contract.records import Hook
+
+UPSTREAM = ("mlx", "mlx_lm")
+RUNTIME = "tq_mlx"
+
+
+def hooks(checkout: Checkout) -> Iterator[Finding]:
+    """Every hook has one replacement that takes its parameters, and no other upstream name is assigned."""
+    runtime = [module for module in checkout.modules if module.name.partition(".")[0] == RUNTIME]
+    for hook in checkout.contract.hooks:
+        yield from _replacement(hook, runtime)
+    allowed = {f"{hook.module}.{hook.name}" for hook in checkout.contract.hooks}
+    for module in checkout.modules:
+        for line, target in _changed_upstream(module.nodes):
+            if target not in allowed:
+                yield Finding(
+                    module.file,
+                    line,
+                    f"changes {target}, which is no hook of the contract",
+                    f"Remove it, or add the function to /hooks of {CONTRACT}.",
+                )
+
+
+def _replacement(hook: Hook, runtime: list[Module]) -> Iterator[Finding]:
+    found = [
+        (module, statement)
+        for module in runtime
+        if isinstance(statement := bound_names(module.tree).get(hook.name), ast.FunctionDef)
+    ]
+    if not found:
+        message = f"hook {hook.module}.{hook.name} has no replacement: no module of {RUNTIME} defines {hook.name}"
+        yield Finding(CONTRACT, 0, message, "Define the function, or remove the hook.")
+    for module, function in found[1:]:
+        message = f"a second replacement of {hook.module}.{hook.name}"
+        yield Finding(module.file, function.lineno, message, "Keep one function of that name.")
+    for module, function in found[:1]:
+        arguments = function.args
+        taken = {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+        missing = [] if arguments.kwarg else [name for name in hook.parameters if name not in taken]
+        for name in missing:
+            message = f"{hook.name} does not take {name}, on which the hook relies"
+            yield Finding(module.file, function.lineno, message, f"Take it, or remove it from the hook in {CONTRACT}.")
+
+
+def _changed_upstream(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
+    """Yield the line and the dotted name of every attribute that is set or deleted on something of MLX or mlx-lm."""
+    names = imported(nodes)
+    for node in nodes:
+        for owner, name in _changes(node):
+            path = _upstream_path(owner, names)
+            if path is not None:
+                yield owner.lineno, f"{path}.{name}"
+
+
+def _changes(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
+    match node:
+        case ast.Attribute(value=owner, attr=name, ctx=ast.Store() | ast.Del()):
+            yield owner, name
+        case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[owner, name, *_]):
+            yield owner, str(name.value) if isinstance(name, ast.Constant) else "*"
+        case _:
+            pass
+
+
+def _upstream_path(owner: ast.expr, names: dict[str, str]) -> str | None:
+    """Return the upstream module or class that an expression is, or None."""
+    match owner:
+        case ast.Call(args=[ast.Constant(value=str(path)), *_]) if _called(owner).endswith("import_module"):
+            pass
+        case _:
+            first, dot, rest = (dotted(owner) or "").partition(".")
+            path = names.get(first, "") + dot + rest
+    return path if path.partition(".")[0] in UPSTREAM else None
+
+
+def _called(call: ast.Call) -> str:
+    return dotted(call.func) or ""
