@@ -1,4 +1,4 @@
-"""Planted violations in source, documents, workflows and settings: each is found, in its file, and by its check alone."""
+"""Planted violations in source, documents, workflows and settings: each is found, at its place."""
 
 from dataclasses import dataclass
 

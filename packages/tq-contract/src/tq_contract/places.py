@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 def at(place: str, key: str | int) -> str:
     """Return the JSON Pointer to a member of the object, or an item of the array, at `place`."""
-    return f"{place}/{str(key).replace('~', '~0').replace('/', '~1')}"
+    step = str(key)
+    if "~" in step or "/" in step:
+        step = step.replace("~", "~0").replace("/", "~1")
+    return f"{place}/{step}"
 
 
 def select(document: Json, pattern: str) -> Iterator[tuple[str, Json]]:

@@ -75,7 +75,7 @@ def _plain(raw: Any, place: str, problems: list[Problem]) -> Json:
     if isinstance(raw, _NotANumber):
         problems.append(Problem(place, f"{raw[:20]} is not a number", "Write a finite number."))
         return UNREADABLE
-    if isinstance(raw, str) and any("\ud800" <= character <= "\udfff" for character in raw):
+    if isinstance(raw, str) and not raw.isascii() and any("\ud800" <= character <= "\udfff" for character in raw):
         problems.append(Problem(place, "half a surrogate pair", "Write the whole character."))
         return UNREADABLE
     return raw

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 _FENCE = re.compile(r"^\s*(?P<marks>```+|~~~+)\s*(?P<language>[\w-]*)")
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_ITEM = re.compile(r"([-*>]|\d+\.) ")
 _END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*_`\[(])")
 
 
@@ -69,20 +70,19 @@ def first_cells(document: str, heading: str) -> Iterator[Piece]:
 
 def sentences(document: str) -> Iterator[Piece]:
     """Yield the sentences of paragraphs, list items and headings, and each row of a table."""
-    lines, start = [""], 0
+    lines: list[str] = []
+    start = 0
     for number, line in enumerate([*prose(document), ""], 1):
         text = line.strip()
         alone = text.startswith(("|", "#"))
-        if alone or not text or text.startswith(("- ", "* ", "> ")) or re.match(r"\d+\. ", text):
+        if not text or alone or _ITEM.match(text):
             yield from _sentences(start, lines)
-            lines, start = [], number
-        if not lines:
-            start = number
-        if text:
-            lines.append(text)
+            lines = []
         if alone:
             yield Piece(number, text)
-            lines = []
+        elif text:
+            start = start if lines else number
+            lines.append(text)
 
 
 def _sentences(start: int, lines: list[str]) -> Iterator[Piece]:
