@@ -54,6 +54,7 @@ def test_the_current_folder_is_the_default(small, monkeypatch, capsys):
     [
         (["absent"], "absent is no checkout"),
         ([".", "--dist", "absent"], "absent is no folder"),
+        ([".", "--only", "distributions"], "Name their folder with --dist"),
         ([".", "--only", "workflows"], "Makefile"),
     ],
 )

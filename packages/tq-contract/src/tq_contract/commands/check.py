@@ -13,34 +13,34 @@ from tq_contract.exit_code import ExitCode
 from tq_contract.problems import ContractError
 
 HELP = "hold a checkout of the source against its contract"
-DIST = "dist"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes from the command line."""
     parser.add_argument("root", nargs="?", default=".", help="root of the checkout (default: this folder)")
     parser.add_argument("--only", choices=CHECKS, action="append", metavar="NAME", help=f"one of {', '.join(CHECKS)}")
-    parser.add_argument("--dist", metavar="DIR", help=f"built distributions to check (default: {DIST}, if it is there)")
+    parser.add_argument("--dist", metavar="DIR", help="folder with built distributions to check too")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Run the checks and report every finding."""
     root = Path(arguments.root)
-    dist = Path(arguments.dist) if arguments.dist else root / DIST
+    dist = Path(arguments.dist) if arguments.dist else None
     try:
         if not (root / CONTRACT).is_file():
             raise CheckoutError(f"{root} is no checkout: it has no {CONTRACT}. Name the root of one.")
-        if arguments.dist and not dist.is_dir():
+        if dist is not None and not dist.is_dir():
             raise CheckoutError(f"{dist} is no folder. Build into it first: make distributions.")
-        checkout = Checkout(root.resolve(), dist if dist.is_dir() else None)
-        results = run_checks(checkout, arguments.only or tuple(CHECKS))
+        if dist is None and "distributions" in (arguments.only or ()):
+            raise CheckoutError("no distributions to check. Name their folder with --dist.")
+        results = run_checks(Checkout(root.resolve(), dist), arguments.only or tuple(CHECKS))
     except (CheckoutError, OSError, ValueError) as error:
         return _report_failure(error, as_json=arguments.json)
     if arguments.json:
         _print_json(results, error=None)
     else:
-        _print_readable(results, has_dist=checkout.dist is not None)
+        _print_readable(results, has_dist=dist is not None)
     return ExitCode.FINDINGS if any(result.findings for result in results) else ExitCode.GOOD
 
 
@@ -62,7 +62,7 @@ def _print_readable(results: list[Result], *, has_dist: bool) -> None:
         count, waived = len(result.findings), len(result.waived)
         note = f" ({waived} waived)" if waived else ""
         if result.check == "distributions" and not has_dist:
-            note = " (nothing built here to check)"
+            note = " (none named with --dist)"
         print(f"{result.check}: {count or 'no'} finding{'' if count == 1 else 's'}{note}")
         for finding in result.findings:
             print(f"  {finding}")
