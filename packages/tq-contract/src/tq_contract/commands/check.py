@@ -1,16 +1,19 @@
 """`tq-contract check`: whether a checkout's source, documents, workflows and distributions agree with its contract."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tq_contract.checks.checkout import CONTRACT, Checkout, CheckoutError
-from tq_contract.checks.run import CHECKS, Result
-from tq_contract.checks.run import run as run_checks
 from tq_contract.exit_code import ExitCode
 from tq_contract.problems import ContractError
+
+if TYPE_CHECKING:
+    from tq_contract.checks.run import Result
 
 HELP = "hold a checkout of the source against its contract"
 
@@ -18,23 +21,31 @@ HELP = "hold a checkout of the source against its contract"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes from the command line."""
     parser.add_argument("root", nargs="?", default=".", help="root of the checkout (default: this folder)")
-    parser.add_argument("--only", choices=CHECKS, action="append", metavar="NAME", help=f"one of {', '.join(CHECKS)}")
+    parser.add_argument("--only", action="append", metavar="NAME", help="this check alone; may be given more than once")
     parser.add_argument("--dist", metavar="DIR", help="folder with built distributions to check too")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Run the checks and report every finding."""
+    # Imported only now: what reads YAML and archives takes longer to import than other commands take to run.
+    from tq_contract.checks.checkout import CONTRACT, Checkout, CheckoutError
+    from tq_contract.checks.run import CHECKS
+    from tq_contract.checks.run import run as run_checks
+
     root = Path(arguments.root)
     dist = Path(arguments.dist) if arguments.dist else None
+    names: list[str] = arguments.only or list(CHECKS)
     try:
+        if unknown := [name for name in names if name not in CHECKS]:
+            raise CheckoutError(f"no check is called {unknown[0]}. There are {', '.join(CHECKS)}.")
         if not (root / CONTRACT).is_file():
             raise CheckoutError(f"{root} is no checkout: it has no {CONTRACT}. Name the root of one.")
         if dist is not None and not dist.is_dir():
             raise CheckoutError(f"{dist} is no folder. Build into it first: make distributions.")
         if dist is None and "distributions" in (arguments.only or ()):
             raise CheckoutError("no distributions to check. Name their folder with --dist.")
-        results = run_checks(Checkout(root.resolve(), dist), arguments.only or tuple(CHECKS))
+        results = run_checks(Checkout(root.resolve(), dist), names)
     except (CheckoutError, OSError, ValueError) as error:
         return _report_failure(error, as_json=arguments.json)
     if arguments.json:
