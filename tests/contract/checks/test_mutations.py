@@ -46,6 +46,13 @@ PLANTED = [
     Planted(
         "hooks", f"{MLX}/masks.py", "", "\nfrom mlx_lm.models.cache import KVCache\nKVCache.trim = 1\n", "KVCache.trim"
     ),
+    Planted(
+        "hooks",
+        f"{MLX}/masks.py",
+        "",
+        '\nimport importlib\nm = importlib.import_module("mlx_lm.utils")\nsetattr(m, "load", 0)\n',
+        "mlx_lm.utils.load",
+    ),
     Planted("hooks", f"{CORE}/errors.py", "", "\nimport mlx.core as mx\nsetattr(mx, 'eval', 0)\n", "mlx.core.eval"),
     Planted(
         "hooks",

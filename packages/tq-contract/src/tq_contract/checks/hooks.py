@@ -54,6 +54,12 @@ def _changed_upstream(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
     """Yield the line and the dotted name of every attribute that is set or deleted on something of MLX or mlx-lm."""
     names = imported(nodes)
     for node in nodes:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call):
+                names[name] = _imported_by_call(call) or names.get(name, "")
+            case _:
+                pass
+    for node in nodes:
         for owner, name in _changes(node):
             path = _upstream_path(owner, names)
             if path is not None:
@@ -72,14 +78,15 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
 
 def _upstream_path(owner: ast.expr, names: dict[str, str]) -> str | None:
     """Return the upstream module or class that an expression is, or None."""
-    match owner:
-        case ast.Call(args=[ast.Constant(value=str(path)), *_]) if _called(owner).endswith("import_module"):
-            pass
-        case _:
-            first, dot, rest = (dotted(owner) or "").partition(".")
-            path = names.get(first, "") + dot + rest
+    first, dot, rest = (dotted(owner) or "").partition(".")
+    path = (_imported_by_call(owner) if isinstance(owner, ast.Call) else None) or names.get(first, "") + dot + rest
     return path if path.partition(".")[0] in UPSTREAM else None
 
 
-def _called(call: ast.Call) -> str:
-    return dotted(call.func) or ""
+def _imported_by_call(call: ast.Call) -> str | None:
+    """Return the module that a call of import_module with a constant gives, or None."""
+    match call:
+        case ast.Call(func=function, args=[ast.Constant(value=str(path)), *_]):
+            return path if (dotted(function) or "").endswith("import_module") else None
+        case _:
+            return None

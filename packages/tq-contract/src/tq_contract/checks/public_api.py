@@ -34,20 +34,13 @@ def _package(source: Source, package: Package, checkout: Checkout) -> Iterator[F
         yield Finding(module.file, 1, "no __all__ that is a list of strings", "Write one with the public names.")
         return
     line, names = (found[0].lineno, found[1]) if found else (1, [])
-    for name in sorted(set(names) - set(package.public)):
-        yield Finding(
-            module.file,
-            line,
-            f"exports {name}, which the contract does not list",
-            f"Remove it from __all__, or add it to {package.name} in /packages of {CONTRACT}.",
-        )
-    for name in sorted(set(package.public) - set(names)):
-        yield Finding(
-            module.file,
-            line,
-            f"does not export {name}, which the contract lists",
-            f"Add it to __all__, or remove it from {package.name} in /packages of {CONTRACT}.",
-        )
+    entry = f"{package.name} in /packages of {CONTRACT}"
+    if unlisted := sorted(set(names) - set(package.public)):
+        message = f"exports {', '.join(unlisted)}, which the contract does not list"
+        yield Finding(module.file, line, message, f"Remove it from __all__, or add it to {entry}.")
+    if unexported := sorted(set(package.public) - set(names)):
+        message = f"does not export {', '.join(unexported)}, which the contract lists"
+        yield Finding(module.file, line, message, f"Add it to __all__, or remove it from {entry}.")
     bound = bound_names(module.tree)
     for name in sorted(set(names)):
         if not _is_there(name, bound, source.modules, package.module):
