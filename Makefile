@@ -55,6 +55,7 @@ test-static: static ## what needs no MLX: the contract's tests, the contract, th
 	@$(STATIC)/bin/python -c 'from importlib.util import find_spec; assert not find_spec("mlx"), "MLX is installed"'
 	@$(STATIC)/bin/python -m pytest -q tests/contract
 	@$(STATIC)/bin/tq-contract validate
+	@$(STATIC)/bin/tq-contract docs --check
 	@$(STATIC)/bin/tq-contract check
 
 test-structural: setup ## cache, segments, streaming attention, upgrade and hooks on tiny models

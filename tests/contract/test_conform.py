@@ -128,6 +128,30 @@ def test_an_integer_that_may_be_null(value, right):
     assert places(value, Annotated[int, msgspec.Meta(ge=1, le=9)] | None) == ([] if right else [""])
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        (
+            Annotated[int, msgspec.Meta(ge=1, le=9)] | None,
+            0,
+            "0 is not an integer from 1 to 9 or null. Write an integer from 1 to 9 or null.",
+        ),
+        (RotationSpec | None, [], "an array is not an object or null. Write an object or null."),
+        (Literal["mean", "noise"] | None, "meen", '"meen" is not one of "mean", "noise" or null. Did you mean mean?'),
+        (KeyBitsSpec | None, 4, "4 is not an object or null. Write an object or null."),
+        (KeyBitsSpec, 4, "4 is not an object. Write an object."),
+    ],
+)
+def test_null_is_offered_where_it_would_do(kind, value, said):
+    (problem,) = conform(value, inspect.type_info(kind))
+    assert f"{problem.message}. {problem.remedy}" == said
+
+
+def test_null_is_not_offered_below():
+    (problem,) = conform({"kind": "hadamard", "seed": -1}, inspect.type_info(RotationSpec | None))
+    assert "null" not in str(problem)
+
+
 ROTATION = {"kind": "identity", "seed": 0}
 
 

@@ -1,7 +1,7 @@
 """Every systematic mutation of the contract is rejected, at the right place and nowhere else.
 
-What is mutated is the packaged contract with its lists cut to two items, as the others have the same shape, and three
-presets that have every codec and kind of key bits and set whatever may be null.
+What is mutated is small: of lists with entries of one shape the first is mutated, of certification one that has every
+field both null and set, and three presets that have every codec and kind of key bits and set whatever may be null.
 """
 
 import copy
@@ -43,13 +43,6 @@ def pointer(path: Path) -> str:
     return "".join(f"/{key}" for key in path)
 
 
-def shortened(value: Any) -> Any:
-    """The value with no more than two items in each list."""
-    if isinstance(value, list):
-        return [shortened(item) for item in value[:2]]
-    return {key: shortened(item) for key, item in value.items()} if isinstance(value, dict) else value
-
-
 IDENTITY = {"kind": "identity", "seed": 7}
 NOTHING_NULL = {
     "name": "nothing_null",
@@ -85,9 +78,49 @@ OTHER_CODECS = {
         "key_bits": BY_NAME["equal_noise_k45v4"]["parameters"]["key_bits"],
     },
 }
-DOCUMENT = shortened(PACKAGED | {"presets": []}) | {"presets": [BY_NAME["paper_prod_qjl"], OTHER_CODECS, NOTHING_NULL]}
+THRESHOLD = {"metric": "kl", "families": ["llama"], "preset": None, "bound": "at_most", "value": 0.5}
+THRESHOLD |= {"source": "target", "basis": "chosen"}
+STAGE = {
+    "name": "quality",
+    "summary": "Everything.",
+    "families": ["llama", "gemma"],
+    "presets": ["paper_prod_qjl"],
+    "covers": ["smoke"],
+    "thresholds": [THRESHOLD, THRESHOLD | {"preset": "paper_prod_qjl", "value": 1.0}],
+    "artifacts": ["stages/quality.json"],
+}
+CERTIFICATION = {
+    "metrics": [{"name": "kl", "unit": "nats", "summary": "Mean KL."}],
+    "stages": [STAGE],
+    "bundle": ["manifest.json"],
+}
+FIRST_OF = ("platforms", "secondary_surfaces", "hooks", "deviations")
+DOCUMENT = (
+    PACKAGED
+    | {section: PACKAGED[section][:1] for section in FIRST_OF}
+    | {
+        "head_dims": [64, 128],
+        "families": [PACKAGED["families"][2]]
+        + [family | {"coverage": ["smoke"]} for family in PACKAGED["families"][:2]],
+        "presets": [BY_NAME["paper_prod_qjl"], OTHER_CODECS, NOTHING_NULL],
+        "packages": [{"name": "tq-core", "public": ["pack", "unpack"]}],
+        "workflows": [
+            {
+                "file": "static.yml",
+                "triggers": ["push"],
+                "jobs": [{"name": "static", "runner": "ubuntu", "commands": ["make check"], "artifacts": ["wheels"]}],
+            }
+        ],
+        "certification": CERTIFICATION,
+        "benchmarks": [
+            PACKAGED["benchmarks"][0] | {"stage": stage, "name": name}
+            for stage, name in (("quality", "gated"), (None, "free"))
+        ],
+        "publication": {"fields": ["lane"], "rules": ["Say where it comes from."]},
+    }
+)
 TEXT = json.dumps(DOCUMENT)
-NULLABLE = {"gain_group", "sketch_rows", "key_bits"}
+NULLABLE = {"gain_group", "sketch_rows", "key_bits", "preset", "stage"}
 PATHS = list(paths(DOCUMENT))
 SCHEMA = jsonschema.Draft202012Validator(contract_schema())
 MEMBERS = [path for path in PATHS if isinstance(path[-1], str)]
@@ -285,6 +318,31 @@ OUT_OF_RANGE = [
     ("/workflows/0/jobs/0/commands/0", ""),
     ("/state/schema_version", 3),
     ("/state/schema_version", 5),
+    ("/head_dims", []),
+    ("/head_dims/0", 0),
+    ("/entry_point/module", "tq_mlx."),
+    ("/entry_point/name", "upgrade-cache-list"),
+    ("/entry_point/parameters", []),
+    ("/secondary_surfaces/0/kind", "function"),
+    ("/secondary_surfaces/0/status", "internal"),
+    ("/certification/metrics", []),
+    ("/certification/stages", []),
+    ("/certification/stages/kernels/artifacts", []),
+    ("/certification/stages/kernels/artifacts/0", "../kernels.json"),
+    ("/certification/stages/kernels/artifacts/0", "/kernels.json"),
+    ("/certification/stages/kernels/thresholds", []),
+    ("/certification/stages/kernels/thresholds/0/bound", "<="),
+    ("/certification/stages/kernels/thresholds/0/value", 1e13),
+    ("/certification/stages/kernels/thresholds/0/source", "guess"),
+    ("/certification/stages/kernels/thresholds/0/metric", "Kernel error"),
+    ("/certification/bundle", []),
+    ("/evidence/workflow", "apple runtime cert"),
+    ("/evidence/proofs", []),
+    ("/benchmarks", []),
+    ("/benchmarks/0/status", "built"),
+    ("/publication/fields/0", "Lane"),
+    ("/publication/rules", []),
+    ("/deviations/0/of", "paper"),
 ]
 
 

@@ -18,6 +18,7 @@ from tq_contract import (
     load,
     loads,
 )
+from tq_contract.records.codecs import label
 
 KNOWN = (
     "paper_mse",
@@ -108,7 +109,7 @@ def test_the_packaged_aliases_lead_to_their_preset(alias):
 def test_other_codecs_are_told_apart_by_their_tag(name, kinds, labels):
     parameters = load().preset(name).parameters
     assert (type(parameters.keys), type(parameters.values)) == kinds
-    assert (parameters.keys.label, parameters.values.label) == labels
+    assert (label(parameters.keys), label(parameters.values)) == labels
 
 
 def test_key_bits_are_told_apart_by_their_tag(document):
@@ -126,10 +127,10 @@ def test_key_bits_are_told_apart_by_their_tag(document):
 def test_codecs_are_told_apart_by_their_tag():
     parameters = load().preset("uniform_k4v4").parameters
     assert isinstance(parameters.keys, UniformSpec)
-    assert parameters.keys.label == "uniform 4"
+    assert label(parameters.keys) == "uniform 4"
     paper = load().preset("paper_mse").parameters
     assert isinstance(paper.keys, MseSpec)
-    assert (paper.keys.label, paper.values.label) == ("mse 3", "mse 4")
+    assert (label(paper.keys), label(paper.values)) == ("mse 3", "mse 4")
 
 
 def test_records_are_immutable_and_hashable():

@@ -10,6 +10,14 @@ def copy_of_first(document, section, **changed):
     document[section].append({**document[section][0], **changed})
 
 
+def cover(document, **changed):
+    """Change the third family, and let the first stage with a smoke test run it too."""
+    document["families"][2].update(changed)
+    stages = document["certification"]["stages"]
+    next(stage for stage in stages if stage["name"] == "llama_smoke")["families"].append("qwen2")
+
+
+STAGES = "/certification/stages"
 POLAR_KEYS = {
     "codec": "polar",
     "level_bits": [4, 2],
@@ -19,7 +27,7 @@ POLAR_KEYS = {
 
 BROKEN = {
     "preset_names_are_unique": [
-        (lambda d: put(d, "/presets/uniform_k4v4/name", "paper_mse"), ["/presets/uniform_k4v4/name"]),
+        (lambda d: put(d, "/presets/max_quality/name", "paper_mse"), ["/presets/max_quality/name"]),
         (lambda d: put(d, "/presets/paper_mse/aliases", ["uniform_k4v4"]), ["/presets/paper_mse/aliases/0"]),
         (lambda d: put(d, "/presets/paper_mse/aliases", ["paper_mse"]), ["/presets/paper_mse/aliases/0"]),
         (lambda d: put(d, "/presets/paper_mse/aliases", ["a", "b", "a"]), ["/presets/paper_mse/aliases/2"]),
@@ -36,7 +44,7 @@ BROKEN = {
         (lambda d: put(d, "/families/0/model_types", ["llama", "llama"]), ["/families/0/model_types/1"]),
     ],
     "coverage_is_listed_once": [
-        (lambda d: put(d, "/families/1/coverage", ["smoke", "sweep", "smoke"]), ["/families/1/coverage/2"]),
+        (lambda d: d["families"][1]["coverage"].append("real-model smoke"), ["/families/1/coverage/3"]),
     ],
     "hooks_are_unique": [
         (lambda d: copy_of_first(d, "hooks"), ["/hooks/3"]),
@@ -148,6 +156,61 @@ BROKEN = {
             ["/presets/uniform_k4v4/parameters/block_tokens"],
         ),
     ],
+    "head_dims_ascend": [
+        (lambda d: put(d, "/head_dims", [64, 128, 128]), ["/head_dims/2"]),
+        (lambda d: put(d, "/head_dims", [128, 64, 80, 256]), ["/head_dims/1", "/head_dims/2"]),
+    ],
+    "certification_names_are_unique": [
+        (
+            lambda d: put(d, f"{STAGES}/memory/artifacts", ["stages/kernels.json"]),
+            [f"{STAGES}/kernels/artifacts/0"],
+        ),
+        (lambda d: put(d, f"{STAGES}/memory/artifacts", ["manifest.json"]), ["/certification/bundle/0"]),
+        (lambda d: put(d, f"{STAGES}/memory/name", "persistence"), [f"{STAGES}/memory/name"]),
+        (lambda d: copy_of_first(d, "benchmarks"), ["/benchmarks/8/name"]),
+        (
+            lambda d: d["certification"]["metrics"].append(d["certification"]["metrics"][0]),
+            ["/certification/metrics/20/name"],
+        ),
+    ],
+    "surfaces_and_deviations_are_unique": [
+        (lambda d: copy_of_first(d, "secondary_surfaces"), ["/secondary_surfaces/13/name"]),
+        (lambda d: copy_of_first(d, "deviations"), ["/deviations/12/name"]),
+    ],
+    "references_lead_somewhere": [
+        (lambda d: put(d, f"{STAGES}/kernels/presets", ["lloyd"]), [f"{STAGES}/kernels/presets/0"]),
+        (
+            lambda d: put(d, f"{STAGES}/persistence/families", ["llama", "gemma", "opt"]),
+            [f"{STAGES}/persistence/families/2"],
+        ),
+        (
+            lambda d: put(d, f"{STAGES}/kernels/thresholds/1/metric", "kernel_error"),
+            [f"{STAGES}/kernels/thresholds/1/metric"],
+        ),
+        (lambda d: put(d, "/benchmarks/quality/stage", "quality"), ["/benchmarks/quality/stage"]),
+        (
+            lambda d: (
+                put(d, "/presets/max_quality/name", "uniform_k5v5")
+                or put(d, f"{STAGES}/kernels/presets/0", "max_quality")
+            ),
+            [f"{STAGES}/kernels/presets/0"],
+        ),
+    ],
+    "thresholds_are_of_what_their_stage_runs": [
+        (
+            lambda d: put(d, f"{STAGES}/memory/thresholds/0/families", ["gemma"]),
+            [f"{STAGES}/memory/thresholds/0/families/0"],
+        ),
+        (
+            lambda d: put(d, f"{STAGES}/kernels/thresholds/0/preset", "paper_mse"),
+            [f"{STAGES}/kernels/thresholds/0/preset"],
+        ),
+    ],
+    "coverage_is_what_stages_show": [
+        (lambda d: d["families"][1]["coverage"].append("long-context stability"), ["/families/1/coverage/3"]),
+        (lambda d: d["families"][0]["coverage"].remove("long-context stability"), [f"{STAGES}/long_context/covers/0"]),
+        (lambda d: put(d, f"{STAGES}/dense_vs_tq/covers", []), ["/families/0/coverage/4", "/families/1/coverage/2"]),
+    ],
 }
 
 CASES = [(rule, mutate, places) for rule, cases in BROKEN.items() for mutate, places in cases]
@@ -167,7 +230,7 @@ def test_a_contradiction_is_found_by_its_rule_alone(rule, mutate, places, docume
 
 
 def test_both_sides_of_a_repeated_name_are_named(document):
-    put(document, "/presets/lloyd_k4v4/name", "paper_mse")
+    put(document, "/presets/max_quality/name", "paper_mse")
     (problem,) = broken_rules(document)
     assert problem.message == "'paper_mse' already stands at /presets/0/name"
 
@@ -188,8 +251,10 @@ def test_both_sides_of_a_repeated_name_are_named(document):
             lambda d, name=name: put(d, f"/presets/{name}/parameters/key_bits", {"kind": "noise", "error": 0.1})
             for name in ("uniform_k4v4", "lloyd_k4v4", "legacy_topk")
         ),
-        lambda d: d["families"][2].update(evidence="narrower", coverage=["smoke"]),
-        lambda d: d["families"][2].update(evidence="narrower", coverage=["smoke"], status="allowlisted"),
+        lambda d: cover(d, evidence="narrower", coverage=["real-model smoke"]),
+        lambda d: cover(d, evidence="narrower", coverage=["real-model smoke"], status="allowlisted"),
+        lambda d: put(d, "/certification/stages/kernels/thresholds/0/preset", "lloyd_k4v4"),
+        lambda d: put(d, "/benchmarks/quality/stage", None),
         lambda d: put(d, "/platforms/0/role", "tested"),
         lambda d: put(d, "/presets/lloyd_k4v4/classification", "research-only"),
     ],
@@ -206,7 +271,11 @@ ODD = {
         {"parameters": {"keys": {"codec": "topk", "k": 3}, "values": {"codec": "topk", "k": True, "group_size": 0}}},
         {"parameters": {"keys": {"codec": "topk", "k": "9", "group_size": 2}, "values": {"k": 9, "group_size": 2}}},
         {"classification": "paper-facing", "parameters": {"key_bits": [{}]}},
-    ]
+    ],
+    "head_dims": [True, "64", None],
+    "families": [{"name": "llama", "coverage": ["a", 3]}, {"coverage": ["a"]}, 4],
+    "certification": {"stages": [{"families": 3, "presets": [4], "thresholds": [{"preset": "a", "families": [[]]}]}]},
+    "benchmarks": [{"stage": "nowhere"}],
 }
 
 

@@ -45,7 +45,7 @@ def test_a_claim_is_backed_by_the_digest_of_a_bundle_and_of_no_other(tree):
     tree.write("evidence/m3.zip", bundle)
     digest = hashlib.sha256(bundle.encode()).hexdigest()
     tree.append("README.md", f"\nAll presets passed on an M3 Max (bundle {digest}).\n")
-    assert tree.find("evidence") == set()
+    assert not [finding for finding in tree.find("evidence") if finding.file == "README.md"]
     tree.write("evidence/m3.zip", bundle + ".")
-    (finding,) = tree.find("evidence")
+    (finding,) = (finding for finding in tree.find("evidence") if finding.file == "README.md")
     assert f"SHA-256 {digest[:12]}…, which no file in evidence/ has" in finding.message

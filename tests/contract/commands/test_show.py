@@ -2,7 +2,7 @@
 
 import json
 
-from tq_contract import ContractError, Problem
+from tq_contract import ContractError, Problem, digest
 from tq_contract.cli import main
 from tq_contract.commands import show
 
@@ -16,6 +16,7 @@ def test_people_see_every_name(capsys, document):
     assert main(["show"]) == 0
     output = capsys.readouterr().out
     named = [one["name"] for section in ("presets", "families", "hooks") for one in document[section]]
+    named += [stage["name"] for stage in document["certification"]["stages"]]
     named += [preset["summary"] for preset in document["presets"]]
     named += [alias for preset in document["presets"] for alias in preset["aliases"]]
     named += [
@@ -27,6 +28,9 @@ def test_people_see_every_name(capsys, document):
         "polar 5",
         "topk 8",
         "centred",
+        "mean 4.45",
+        "upgrade_cache_list",
+        digest(),
     ]
     assert [name for name in named if name not in output] == []
     assert not [line for line in output.splitlines() if line != line.rstrip()]

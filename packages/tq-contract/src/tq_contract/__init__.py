@@ -1,44 +1,64 @@
 """What TurboQuant for MLX promises, as data: presets, families, platforms, version windows, hooks.
 
-Start at `contract.json`; `records.py` says what each part of it means, `load.py` how it is read.
+Start at `contract.json`; `records/` says what each part of it means, `load.py` how it is read.
 """
 
-from tq_contract.checkout_records import Job, Package, Workflow
+from tq_contract.digest import digest
 from tq_contract.load import load, load_bytes, loads
 from tq_contract.problems import ContractError, Problem
 from tq_contract.records import (
+    Benchmark,
+    Certification,
     CodecSpec,
     Contract,
+    Deviation,
+    EntryPoint,
+    EvidenceRule,
     Family,
     Hook,
+    Job,
     KeyBitsSpec,
     KeyNoiseSpec,
     MeanBitsSpec,
+    Metric,
     MseSpec,
+    Package,
     Parameters,
     Platform,
     PolarSpec,
     Preset,
     ProdSpec,
+    Publication,
     RotationSpec,
+    Stage,
     State,
+    Surface,
+    Threshold,
     TopkSpec,
     UniformSpec,
     Windows,
+    Workflow,
 )
+from tq_contract.stored_bits import codec_bits, preset_bits
 from tq_contract.unknown_names import UnknownFamilyError, UnknownNameError, UnknownPresetError
 from tq_contract.window import admits
 
 __all__ = [
+    "Benchmark",
+    "Certification",
     "CodecSpec",
     "Contract",
     "ContractError",
+    "Deviation",
+    "EntryPoint",
+    "EvidenceRule",
     "Family",
     "Hook",
     "Job",
     "KeyBitsSpec",
     "KeyNoiseSpec",
     "MeanBitsSpec",
+    "Metric",
     "MseSpec",
     "Package",
     "Parameters",
@@ -47,8 +67,12 @@ __all__ = [
     "Preset",
     "Problem",
     "ProdSpec",
+    "Publication",
     "RotationSpec",
+    "Stage",
     "State",
+    "Surface",
+    "Threshold",
     "TopkSpec",
     "UniformSpec",
     "UnknownFamilyError",
@@ -57,7 +81,10 @@ __all__ = [
     "Windows",
     "Workflow",
     "admits",
+    "codec_bits",
+    "digest",
     "load",
     "load_bytes",
     "loads",
+    "preset_bits",
 ]

@@ -59,12 +59,15 @@ def _conform_record(value: Json, expected: inspect.StructType, place: str) -> It
 def _conform_union(value: Json, expected: inspect.UnionType, place: str) -> Iterator[Problem]:
     """Check one type that may be null, or a union of records that a tag field tells apart and that may be null."""
     present = tuple(member for member in expected.types if not isinstance(member, inspect.NoneType))
-    if value is None and len(present) < len(expected.types):
+    nullable = len(present) < len(expected.types)
+    if value is None and nullable:
         return
-    if len(present) == 1:
-        yield from conform(value, present[0], place)
-    else:
-        yield from _conform_tagged(value, inspect.UnionType(present), place)
+    problems = (
+        conform(value, present[0], place)
+        if len(present) == 1
+        else _conform_tagged(value, inspect.UnionType(present), place)
+    )
+    yield from (_or_null(problem) if nullable and problem.place == place else problem for problem in problems)
 
 
 def _conform_tagged(value: Json, expected: inspect.UnionType, place: str) -> Iterator[Problem]:
@@ -135,6 +138,13 @@ def _not_allowed(value: Json, expected: inspect.Type, place: str) -> Problem:
     known = expected.values if isinstance(expected, inspect.LiteralType) else ()
     remedy = _suggestion(value, [name for name in known if isinstance(name, str)])
     return Problem(place, f"{_shown(value)} is not {wanted}", remedy or f"Write {wanted}.")
+
+
+def _or_null(problem: Problem) -> Problem:
+    """Say that null would do as well; a suggestion of a name is left as it is."""
+    return Problem(
+        problem.place, f"{problem.message} or null", re.sub(r"^(Write .*)\.$", r"\1 or null.", problem.remedy)
+    )
 
 
 def _description(expected: inspect.Type) -> str:

@@ -9,6 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tq_contract.places import at, objects, select, texts
 from tq_contract.problems import Problem
+from tq_contract.references import (
+    coverage_is_what_stages_show,
+    references_lead_somewhere,
+    thresholds_are_of_what_their_stage_runs,
+)
 from tq_contract.strict_json import Json
 from tq_contract.window import OPEN_WINDOW, ends
 
@@ -165,6 +170,37 @@ def blocks_fit_the_tail(document: Json) -> Iterator[Problem]:
             yield Problem(at(place, "block_tokens"), message, "Lower it, or raise tail_tokens.")
 
 
+def head_dims_ascend(document: Json) -> Iterator[Problem]:
+    """Head dimensions are listed once each, from the smallest on."""
+    previous = 0
+    for place, dim in select(document, "head_dims/*"):
+        if type(dim) is int and dim > 0:
+            if dim <= previous:
+                yield Problem(place, f"{dim} after {previous}", "List each head dimension once, in ascending order.")
+            previous = max(previous, dim)
+
+
+def certification_names_are_unique(document: Json) -> Iterator[Problem]:
+    """A metric, a stage, an artifact and a benchmark each have a name of their own."""
+    artifacts = [
+        *texts(document, "certification/stages/*/artifacts/*"),
+        *texts(document, "certification/bundle/*"),
+    ]
+    for named in (
+        texts(document, "certification/metrics/*/name"),
+        texts(document, "certification/stages/*/name"),
+        artifacts,
+        texts(document, "benchmarks/*/name"),
+    ):
+        yield from _repeated(named, "Give each a name of its own.")
+
+
+def surfaces_and_deviations_are_unique(document: Json) -> Iterator[Problem]:
+    """A surface and a deviation are described once."""
+    yield from _repeated(texts(document, "secondary_surfaces/*/name"), "Keep one entry for each surface.")
+    yield from _repeated(texts(document, "deviations/*/name"), "Keep one entry for each deviation.")
+
+
 RULES: tuple[Callable[[Json], Iterator[Problem]], ...] = (
     preset_names_are_unique,
     family_names_are_unique,
@@ -182,6 +218,12 @@ RULES: tuple[Callable[[Json], Iterator[Problem]], ...] = (
     key_bits_need_a_number_of_bits,
     paper_facing_presets_follow_the_paper,
     blocks_fit_the_tail,
+    head_dims_ascend,
+    certification_names_are_unique,
+    surfaces_and_deviations_are_unique,
+    references_lead_somewhere,
+    thresholds_are_of_what_their_stage_runs,
+    coverage_is_what_stages_show,
 )
 
 _WINDOWS = ("python", "mlx", "mlx_lm")

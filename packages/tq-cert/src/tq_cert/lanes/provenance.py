@@ -5,10 +5,11 @@ import importlib.util
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from pathlib import Path
 
 import msgspec
+
+import tq_contract
 
 PACKAGES = ("tq-core", "tq-contract", "tq-mlx", "tq-cert", "mlx", "mlx-lm")
 SOURCES = ("tq_core", "tq_contract", "tq_mlx", "tq_cert")
@@ -58,7 +59,7 @@ def collect(*, device: str | None = None, openblas: str | None = None) -> Proven
     return Provenance(
         packages={name: number for name in PACKAGES if (number := version_of(name))},
         sources_sha256=sources_digest(),
-        contract_sha256=hashlib.sha256(files("tq_contract").joinpath("contract.json").read_bytes()).hexdigest(),
+        contract_sha256=tq_contract.digest(),
         commit=commit,
         dirty=dirty,
         python=platform.python_version(),

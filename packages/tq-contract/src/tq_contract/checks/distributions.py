@@ -10,10 +10,10 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tq_contract.checkout_records import Package
 from tq_contract.checks.checkout import Checkout, Source
 from tq_contract.checks.finding import Finding
 from tq_contract.checks.versions import requirements
+from tq_contract.records.checkout import Package
 
 REBUILD = "Build again from this checkout: make distributions."
 

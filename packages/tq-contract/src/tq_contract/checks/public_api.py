@@ -3,10 +3,10 @@
 import ast
 from collections.abc import Iterator
 
-from tq_contract.checkout_records import Package
 from tq_contract.checks.checkout import CONTRACT, Checkout, Module, Source
 from tq_contract.checks.finding import Finding
 from tq_contract.checks.syntax import bound_names, exported
+from tq_contract.records.checkout import Package
 
 
 def public_api(checkout: Checkout) -> Iterator[Finding]:

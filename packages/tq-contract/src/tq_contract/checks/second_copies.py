@@ -1,4 +1,4 @@
-"""Whether package source writes down again what the contract says: names, parameters, windows, schema version."""
+"""Whether package source writes down again what the contract says: names, parameters, thresholds, windows."""
 
 import ast
 import re
@@ -23,7 +23,7 @@ Nodes = Sequence[ast.AST]
 
 
 def second_copies(checkout: Checkout) -> Iterator[Finding]:
-    """No package repeats presets, allowlists, version windows or the state's schema version."""
+    """No package repeats presets, allowlists, thresholds, version windows or the state's schema version."""
     contract = checkout.contract
     for module in checkout.modules:
         copies = {
@@ -69,33 +69,41 @@ def _allowlists(nodes: Nodes, contract: Contract) -> Iterator[Copy]:
 def _numbers(nodes: Nodes, contract: Contract) -> Iterator[Copy]:
     presets = [preset.parameters for preset in contract.presets]
     tokens = {field: {getattr(preset, field) for preset in presets} - {0} for field in TOKENS}
+    thresholds = {(one.metric, one.value) for stage in contract.certification.stages for one in stage.thresholds}
+    telling = {(metric, value) for metric, value in thresholds if value != int(value)}
     for line, name, value in _named_numbers(nodes):
         field = name.lower().lstrip("_")
         if value in tokens.get(field, ()):
             yield line, f"a preset parameter, {name} = {value}"
+        if any(metric in field and value == limit for metric, limit in telling):
+            yield line, f"a threshold, {name} = {value}"
         if field in SCHEMA_VERSION and value == contract.state.schema_version:
             yield line, f"the state's schema version, {name} = {value}"
 
 
-def _named_numbers(nodes: Nodes) -> Iterator[tuple[int, str, int]]:
-    """Yield the integers that are assigned, passed or given as a default under a name."""
+def _named_numbers(nodes: Nodes) -> Iterator[tuple[int, str, float]]:
+    """Yield the numbers that are assigned, passed or given as a default under a name."""
     for node in nodes:
         match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=int(value))):
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=(int() | float()) as value)):
                 yield node.lineno, name, value
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=int(value))):
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=(int() | float()) as value)):
                 yield node.lineno, name, value
-            case ast.keyword(arg=str(name), value=ast.Constant(value=int(value))):
+            case ast.keyword(arg=str(name), value=ast.Constant(value=(int() | float()) as value)):
                 yield node.value.lineno, name, value
             case ast.Dict():
                 for key, item in zip(node.keys, node.values, strict=True):
-                    if isinstance(key, ast.Constant) and isinstance(item, ast.Constant) and isinstance(item.value, int):
+                    if (
+                        isinstance(key, ast.Constant)
+                        and isinstance(item, ast.Constant)
+                        and isinstance(item.value, int | float)
+                    ):
                         yield key.lineno, str(key.value), item.value
             case ast.arguments():
                 positional = [*node.posonlyargs, *node.args]
                 given = [*zip(reversed(positional), reversed(node.defaults), strict=False)]
                 for argument, default in [*given, *zip(node.kwonlyargs, node.kw_defaults, strict=True)]:
-                    if isinstance(default, ast.Constant) and isinstance(default.value, int):
+                    if isinstance(default, ast.Constant) and isinstance(default.value, int | float):
                         yield argument.lineno, argument.arg, default.value
             case _:
                 pass

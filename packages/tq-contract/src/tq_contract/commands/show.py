@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from tq_contract.digest import digest
 from tq_contract.exit_code import ExitCode
 from tq_contract.load import load
 from tq_contract.problems import ContractError
-from tq_contract.records import Contract
+from tq_contract.records import Contract, KeyNoiseSpec, Parameters
+from tq_contract.records.codecs import label
 
 HELP = "print the contract that this package carries"
 
@@ -37,16 +39,17 @@ def _readable(contract: Contract) -> Iterator[str]:
     windows = contract.windows
     yield f"TurboQuant for MLX {contract.release} (contract version {contract.contract_version})"
     yield f"python {windows.python}, mlx {windows.mlx}, mlx-lm {windows.mlx_lm}"
-    yield f"cache state schema version {contract.state.schema_version}"
+    yield f"cache state schema version {contract.state.schema_version}, contract SHA-256 {digest()}"
     yield "\nPresets"
     yield from _table(
-        ("name", "classification", "keys", "values", "centred", "sink", "tail"),
+        ("name", "classification", "keys", "key bits", "values", "centred", "sink", "tail"),
         [
             (
                 preset.name,
                 preset.classification,
-                preset.parameters.keys.label,
-                preset.parameters.values.label,
+                label(preset.parameters.keys),
+                _key_bits(preset.parameters),
+                label(preset.parameters.values),
                 "yes" if preset.parameters.center_keys else "no",
                 str(preset.parameters.sink_tokens),
                 str(preset.parameters.tail_tokens),
@@ -67,9 +70,27 @@ def _readable(contract: Contract) -> Iterator[str]:
         ("system", "machine", "backend", "role"),
         [(platform.system, platform.machine, platform.backend, platform.role) for platform in contract.platforms],
     )
+    entry = contract.entry_point
+    yield "\nEntry point"
+    yield f"  {entry.module}.{entry.name}({', '.join(entry.parameters)})"
     yield "\nHooks"
     for hook in contract.hooks:
         yield f"  {hook.module}.{hook.name}({', '.join(hook.parameters)})"
+    yield "\nCertification stages"
+    yield from _table(
+        ("name", "families", "thresholds", "covers"),
+        [
+            (stage.name, ", ".join(stage.families) or "-", str(len(stage.thresholds)), ", ".join(stage.covers))
+            for stage in contract.certification.stages
+        ],
+    )
+
+
+def _key_bits(parameters: Parameters) -> str:
+    rule = parameters.key_bits
+    if rule is None:
+        return "-"
+    return f"error {rule.error:g}" if isinstance(rule, KeyNoiseSpec) else f"mean {rule.mean:g}"
 
 
 def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
