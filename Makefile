@@ -14,7 +14,7 @@ RUN := $(UV) run --locked
 STATIC := .venv-static
 
 .PHONY: help setup demo test check lint types layers lock compile clean distributions static \
-	test-static test-structural test-smoke-llama test-smoke-gemma test-long-context test-mlx
+	test-static test-structural test-path-proof test-smoke-llama test-smoke-gemma test-long-context test-mlx
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -32,6 +32,9 @@ demo: setup ## generate from compressed caches of two real models, dense beside 
 
 test: setup ## run all tests
 	@$(RUN) pytest $(PYTEST)
+
+test-path-proof: setup ## prove that codes are read on every layer, and that the proof fails without the hooks
+	@$(RUN) pytest tests/mlx/test_path_proof.py tests/mlx/test_path_proof_without_hooks.py
 
 check: lint types layers lock ## lint, types, layers, lock
 

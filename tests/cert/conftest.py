@@ -202,31 +202,41 @@ def _add_character_tokenizer(writer: object) -> int:
 
 @pytest.fixture(scope="session")
 def tiny_llama_directory(tmp_path_factory) -> Path:
-    """A random Llama of two layers and a tokenizer of single characters, as a directory that mlx-lm loads."""
+    """A random Llama of two layers, as a directory that mlx-lm loads."""
+    return _random_model(tmp_path_factory.mktemp("tiny-llama"), "llama", hidden_size=64, head_dim=64)
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen_directory(tmp_path_factory) -> Path:
+    """A random Qwen2 of two layers, as a directory that mlx-lm loads."""
+    return _random_model(tmp_path_factory.mktemp("tiny-qwen"), "qwen2", hidden_size=128)
+
+
+def _random_model(directory: Path, model_type: str, **config: int) -> Path:
+    """Writes a random model with a tokenizer of single characters."""
+    import importlib
     import json
 
     import mlx.core as mx
     from mlx.utils import tree_flatten
-    from mlx_lm.models import llama
 
     from tiny_tokenizer import TinyTokenizer
 
-    directory = tmp_path_factory.mktemp("tiny-llama")
-    config = {
-        "model_type": "llama",
-        "hidden_size": 64,
+    common = {
+        "model_type": model_type,
         "num_hidden_layers": 2,
         "intermediate_size": 64,
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
-        "head_dim": 64,
         "rms_norm_eps": 1e-5,
         "vocab_size": 128,
     }
+    architecture = importlib.import_module(f"mlx_lm.models.{model_type}")
     mx.random.seed(11)
-    weights = dict(tree_flatten(llama.Model(llama.ModelArgs(**config)).parameters()))
+    model = architecture.Model(architecture.ModelArgs(**common, **config))
+    weights = dict(tree_flatten(model.parameters()))
     mx.save_safetensors(str(directory / "model.safetensors"), weights, metadata={"format": "mlx"})
-    (directory / "config.json").write_text(json.dumps(config))
+    (directory / "config.json").write_text(json.dumps({**common, **config}))
     TinyTokenizer()._tokenizer.save_pretrained(directory)
     return directory
 

@@ -177,6 +177,19 @@ def test_a_family_outside_the_contract_is_refused(
     assert main([*arguments, "--layers", "all"]) == 0
 
 
+def test_a_research_only_family_needs_the_opt_in(arguments, tiny_qwen_directory: Path, capsys) -> None:
+    methods = "preset:lloyd_k4v4,preset:equal_noise_k4v4"
+    arguments = [*arguments, "--model", str(tiny_qwen_directory), "--windows", "1", "--methods", methods]
+    assert main(arguments) == 3
+    assert "--research" in capsys.readouterr().err
+    assert main([*arguments, "--research"]) == 0
+    assert "research-only families admitted" in capsys.readouterr().out
+    assert main([*arguments, "--research", "--json"]) == 0
+    report = msgspec.json.decode(capsys.readouterr().out, type=QualityReport)
+    assert report.settings.scope.research
+    assert all(row.compressed_layers == 2 and row.kl.mean > 0 for row in report.rows)
+
+
 def test_text_that_is_not_utf8(arguments, tmp_path: Path, capsys) -> None:
     file = tmp_path / "latin.txt"
     file.write_bytes(b"caf\xe9")

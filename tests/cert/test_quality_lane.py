@@ -119,7 +119,7 @@ def test_service_keeps_the_tail_and_stores_more(tiny_llama_loaded) -> None:
 
 def test_equal_noise_bits_run(tiny_llama_loaded, tmp_path: Path) -> None:
     file = tmp_path / "equal.json"
-    config = {"keys": {"codec": "mse", "bits": 4}, "values": {"codec": "mse", "bits": 4}}
+    config = {"keys": {"codec": "mse", "bits": 4}, "values": {"codec": "mse", "bits": 4}, "center_block": 64}
     file.write_bytes(msgspec.json.encode({**config, "key_bits": {"kind": "mean", "mean": 3.5}}))
     (row,) = measure(tiny_llama_loaded, methods=parse_methods(f"config:{file}"))
     (plain,) = measure(tiny_llama_loaded, methods=parse_methods("preset:lloyd_k4v4"))

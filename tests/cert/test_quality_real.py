@@ -19,7 +19,7 @@ def test_presets_beat_mlx_lms_own_cache_at_fewer_bits(real_model) -> None:
     from tq_cert.lanes.quality.lane import quality_rows
 
     loaded = load_model(str(real_model("llama")), Silent())
-    scope = Scope(context=256, windows=1)
+    scope = Scope(context=384, windows=1)
     methods = parse_methods("dense,mlx:kv4,preset:uniform_k4v4,preset:lloyd_k4v4")
     windows = cut(read_text(None), loaded.tokenizer, context=scope.context, windows=scope.windows)
     journal = Journal(None, WindowMeasurement)

@@ -47,7 +47,7 @@ def test_ours_is_the_live_bytes_of_every_array(preset: str, dtype: mx.Dtype) -> 
         for side in cache.state[name]:
             for array in side.values() if isinstance(side, dict) else [side] if side is not None else []:
                 live[name] += array.nbytes // array.shape[-2] * length
-    mean = 0 if cache.mean is None else cache.mean.nbytes
+    mean = cache.centre.nbytes if cache.centre else 0
     values = 2 * 2 * DIM * 400
     found = stored_bits([cache])
     assert found.as_run == pytest.approx(8 * (sum(live.values()) + mean) / values, rel=1e-12)

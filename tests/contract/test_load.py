@@ -84,8 +84,8 @@ def test_problems_of_every_kind_are_reported_together(document, places_of):
     put(document, "/presets/paper_mse/parameters/keys/gain", "nrom")  # shape
     put(document, "/presets/uniform_k4v4/parameters/values/gain", "norm")  # rule, beside the next
     put(document, "/presets/uniform_k4v4/parameters/values/bits", 7)  # shape
-    put(document, "/presets/lloyd_k4v4/name", "paper_mse")  # rule, in a broken record
-    del document["presets"][steps("/presets/lloyd_k4v4")[-1]]["summary"]  # shape
+    put(document, "/presets/max_quality/name", "paper_mse")  # rule, in a broken record
+    del document["presets"][steps("/presets/max_quality")[-1]]["summary"]  # shape
     document["state"]["schema_version"] = "NAN"  # text
     text = json.dumps(document).replace('"NAN"', "NaN")
     text = text.replace('"release": "0.1.0"', '"release": "0.1.0", "release": "0.1.0"')  # text
@@ -98,8 +98,8 @@ def test_problems_of_every_kind_are_reported_together(document, places_of):
                 "/presets/paper_mse/parameters/keys/gain",
                 "/presets/uniform_k4v4/parameters/values/scale_search",
                 "/presets/uniform_k4v4/parameters/values/bits",
-                "/presets/lloyd_k4v4/name",
-                "/presets/lloyd_k4v4/summary",
+                "/presets/max_quality/name",
+                "/presets/max_quality/summary",
                 "/state/schema_version",
                 "/release",
             ],

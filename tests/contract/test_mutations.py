@@ -60,10 +60,12 @@ NOTHING_NULL = {
         },
         "values": {"codec": "prod", "bits": 2, "sketch_rows": 64, "sketch_seed": 3, "rotation": dict(IDENTITY)},
         "center_keys": True,
+        "center_block": 32,
         "sink_tokens": 1,
         "tail_tokens": 2,
         "block_tokens": 2,
         "key_bits": {"kind": "noise", "error": 0.05},
+        "sliding_layers": "compressed",
     },
 }
 BY_NAME = {preset["name"]: preset for preset in PACKAGED["presets"]}
@@ -86,7 +88,7 @@ STAGE = {
     "families": ["llama", "gemma"],
     "presets": ["paper_prod_qjl"],
     "covers": ["smoke"],
-    "thresholds": [THRESHOLD, THRESHOLD | {"preset": "paper_prod_qjl", "value": 1.0}],
+    "thresholds": [THRESHOLD, THRESHOLD | {"families": ["gemma"], "preset": "paper_prod_qjl", "value": 1.0}],
     "artifacts": ["stages/quality.json"],
 }
 CERTIFICATION = {
@@ -120,7 +122,7 @@ DOCUMENT = (
     }
 )
 TEXT = json.dumps(DOCUMENT)
-NULLABLE = {"gain_group", "sketch_rows", "key_bits", "preset", "stage"}
+NULLABLE = {"gain_group", "sketch_rows", "center_block", "key_bits", "preset", "stage"}
 PATHS = list(paths(DOCUMENT))
 SCHEMA = jsonschema.Draft202012Validator(contract_schema())
 MEMBERS = [path for path in PATHS if isinstance(path[-1], str)]
@@ -305,6 +307,8 @@ OUT_OF_RANGE = [
     ("/hooks/0/module", "mlx_lm..cache"),
     ("/hooks/0/module", "mlx_lm.models."),
     ("/hooks/0/name", "make-prompt-cache"),
+    ("/hooks/3/name", "Attention."),
+    ("/hooks/3/name", "Attention.heads.__call__"),
     ("/hooks/0/parameters", []),
     ("/hooks/0/parameters/0", "*model"),
     ("/packages", []),

@@ -53,7 +53,7 @@ def test_an_error_lists_every_problem():
             f'/presets/0/parameters/keys/codec: "msee" is not {CODECS}. Did you mean mse?',
         ),
         (
-            '"mean":4.45',
+            '"mean":4.4',
             '"mean":"4"',
             '/presets/5/parameters/key_bits/mean: "4" is not a number from 2 to 8. Write a number from 2 to 8.',
         ),

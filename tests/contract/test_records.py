@@ -72,7 +72,7 @@ def test_an_unknown_preset_names_what_is_known(asked, closest):
 
 
 def test_a_family_is_found_by_name():
-    assert load().family("gemma").model_types == ("gemma3_text", "gemma3")
+    assert load().family("gemma").model_types == ("gemma3_text", "gemma3", "gemma2")
     with pytest.raises(UnknownFamilyError, match=r"unknown model family 'lama'\. Did you mean 'llama'\?"):
         load().family("lama")
     with pytest.raises(UnknownFamilyError):
@@ -81,13 +81,16 @@ def test_a_family_is_found_by_name():
 
 def test_a_family_is_found_by_model_type():
     contract = load()
-    named = {kind: contract.family_of(kind) for kind in ("llama", "gemma3", "gemma3_text", "qwen2", "gemma2", "")}
+    named = {
+        kind: contract.family_of(kind) for kind in ("llama", "gemma3", "gemma3_text", "qwen2", "gemma2", "gemma", "")
+    }
     assert {kind: family and family.name for kind, family in named.items()} == {
         "llama": "llama",
         "gemma3": "gemma",
         "gemma3_text": "gemma",
         "qwen2": "qwen2",
-        "gemma2": None,
+        "gemma2": "gemma",
+        "gemma": None,
         "": None,
     }
     assert [family.name for family in contract.families if family.allowlisted] == ["llama", "gemma"]
@@ -114,7 +117,7 @@ def test_other_codecs_are_told_apart_by_their_tag(name, kinds, labels):
 
 def test_key_bits_are_told_apart_by_their_tag(document):
     assert load().preset("paper_mse").parameters.key_bits is None
-    assert load().preset("equal_noise_k3v3").parameters.key_bits == MeanBitsSpec(mean=2.95)
+    assert load().preset("equal_noise_k3v3").parameters.key_bits == MeanBitsSpec(mean=2.9)
     put(document, "/presets/equal_noise_k3v3/parameters/key_bits", {"kind": "noise", "error": 1})
     put(document, "/presets/equal_noise_k4v4/parameters/key_bits", {"kind": "mean", "mean": 4})
     contract = loads(msgspec.json.encode(document).decode())

@@ -47,7 +47,7 @@ BROKEN = {
         (lambda d: d["families"][1]["coverage"].append("real-model smoke"), ["/families/1/coverage/3"]),
     ],
     "hooks_are_unique": [
-        (lambda d: copy_of_first(d, "hooks"), ["/hooks/3"]),
+        (lambda d: copy_of_first(d, "hooks"), ["/hooks/5"]),
         (lambda d: put(d, "/hooks/0/parameters", ["model", "model"]), ["/hooks/0/parameters/1"]),
     ],
     "packages_are_unique": [
@@ -146,6 +146,16 @@ BROKEN = {
             ],
         ),
     ],
+    "blocks_of_keys_are_centred": [
+        (
+            lambda d: put(d, "/presets/legacy_topk/parameters/center_block", 64),
+            ["/presets/legacy_topk/parameters/center_block"],
+        ),
+        (
+            lambda d: put(d, "/presets/max_quality/parameters/center_block", 1),
+            ["/presets/max_quality/parameters/center_block"],
+        ),
+    ],
     "blocks_fit_the_tail": [
         (
             lambda d: put(d, "/presets/uniform_k4v4/parameters/block_tokens", 129),
@@ -167,14 +177,14 @@ BROKEN = {
         ),
         (lambda d: put(d, f"{STAGES}/memory/artifacts", ["manifest.json"]), ["/certification/bundle/0"]),
         (lambda d: put(d, f"{STAGES}/memory/name", "persistence"), [f"{STAGES}/memory/name"]),
-        (lambda d: copy_of_first(d, "benchmarks"), ["/benchmarks/8/name"]),
+        (lambda d: copy_of_first(d, "benchmarks"), ["/benchmarks/9/name"]),
         (
             lambda d: d["certification"]["metrics"].append(d["certification"]["metrics"][0]),
             ["/certification/metrics/20/name"],
         ),
     ],
     "surfaces_and_deviations_are_unique": [
-        (lambda d: copy_of_first(d, "secondary_surfaces"), ["/secondary_surfaces/13/name"]),
+        (lambda d: copy_of_first(d, "secondary_surfaces"), ["/secondary_surfaces/14/name"]),
         (lambda d: copy_of_first(d, "deviations"), ["/deviations/12/name"]),
     ],
     "references_lead_somewhere": [

@@ -27,11 +27,16 @@ def test_what_a_vector_costs(codec, head_dim, vector_bits):
 
 
 def parameters(**changed):
-    return replace(load().preset("lloyd_k4v4").parameters, **changed)
+    return replace(load().preset("lloyd_k4v4").parameters, **{"center_block": None} | changed)
 
 
 def test_keys_and_values_weigh_the_same():
     assert preset_bits(parameters(keys=mse(3), values=mse(5)), 64) == (3.25 + 5.25) / 2
+
+
+def test_a_mean_key_per_block_is_one_more_key():
+    stored = preset_bits(parameters(keys=mse(3), values=mse(5), center_block=16), 64)
+    assert stored == (3.25 * 17 / 16 + 5.25) / 2
 
 
 @pytest.mark.parametrize(("mean", "keys"), [(4.0, 4.0), (4.25, 4.3), (5.0, 5.2), (8.0, 8.0)])

@@ -37,7 +37,7 @@ def measured(codec: MseCodec, x: np.ndarray) -> float:
 
 @pytest.fixture(scope="module", params=FINITE_OPTIMUM)
 def many(request: pytest.FixtureRequest) -> np.ndarray:
-    return gaussian(20_000, request.param)
+    return gaussian(8000, request.param)
 
 
 @pytest.mark.parametrize("dim", FINITE_OPTIMUM)

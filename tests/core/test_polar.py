@@ -147,8 +147,8 @@ def rotated_angles(kind: str) -> list[np.ndarray]:
         y = gaussian(2, 4000, dim).astype(np.float64)
     else:
         rng = np.random.default_rng(3)
-        heavy = rng.standard_normal((125, dim)) * np.where(np.arange(dim) % 8 == 0, 30.0, 1.0)
-        y = np.concatenate([rotated(PolarCodec(RandomOrthogonal(seed)), heavy) for seed in range(32)])
+        heavy = rng.standard_normal((500, dim)) * np.where(np.arange(dim) % 8 == 0, 30.0, 1.0)
+        y = np.concatenate([rotated(PolarCodec(RandomOrthogonal(seed)), heavy) for seed in range(8)])
     return [a.ravel() for a in oracle.angles_of(y, 7)[0]]
 
 
@@ -157,7 +157,7 @@ def rotated_angles(kind: str) -> list[np.ndarray]:
 def test_angles_have_the_density_of_their_level(level: int, kind: str) -> None:
     """Kolmogorov and Smirnov: the largest gap between the two distributions, which chance keeps below 1.95/√n.
 
-    The angles of heavy vectors under 32 rotations are not independent: they get three times that.
+    The angles of heavy vectors under 8 rotations are not independent: they get three times that.
     """
     found = np.sort(rotated_angles(kind)[level - 1])
     n = len(found)

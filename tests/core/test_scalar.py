@@ -12,7 +12,8 @@ from tests.oracles.rotations import matrix
 
 from tq_core import Identity, InvalidCodecError, MseCodec, RandomOrthogonal, UniformCodec, UnsupportedHeadDimError
 from tq_core.codebook import UNIFORM_STEP
-from tq_core.scalar import SEARCH_SCALES, ScalarCode, ScalarCodec, alignment, least_squares, normalise
+from tq_core.packing import pack
+from tq_core.scalar import SEARCH_SCALES, Gain, ScalarCode, ScalarCodec, grouped, normalise
 
 CODECS = [
     *(MseCodec(bits=bits) for bits in (1, 2, 3, 4, 6, 8)),
@@ -79,13 +80,27 @@ def test_normalise_leaves_zero_alone() -> None:
     assert not np.array(rms).any()
 
 
-def test_least_squares_and_alignment_are_their_definitions() -> None:
-    u, c = vectors(1, 6, 64), vectors(2, 6, 64)
-    expected = oracle.least_squares(u.astype(np.float64), c.astype(np.float64))
-    np.testing.assert_allclose(np.array(least_squares(mx.array(u), mx.array(c))), expected, rtol=1e-4)
-    cosines = oracle.cosine(u.astype(np.float64), c.astype(np.float64))[:, None]
-    norms = np.linalg.norm(u.astype(np.float64), axis=-1, keepdims=True)
-    np.testing.assert_allclose(np.array(alignment(mx.array(u), mx.array(c))), (cosines * norms) ** 2, rtol=1e-3)
+@pytest.mark.parametrize("gain", ["least_squares", "norm_preserving"])
+@pytest.mark.parametrize("codec", CODECS, ids=str)
+def test_fused_search_is_the_plain_one(codec: ScalarCodec, gain: Gain) -> None:
+    """Bit for bit the code of a search that rounds to one scale after another, with nothing compiled."""
+    codec, x = replace(codec, gain=gain), mx.array(vectors(9, 2, 3, 40, 64))
+    u, rms = normalise(grouped(codec.rotation.apply(x), codec.gains(64)))
+    scale, best, fit = mx.ones(rms.shape), mx.full(rms.shape, -1.0), rms
+    for candidate in (1.0, *SEARCH_SCALES):
+        c = codec.round(u * candidate)
+        dot, square = (u * c).sum(axis=-1, keepdims=True), (c * c).sum(axis=-1, keepdims=True)
+        length = mx.sqrt((u * u).sum(axis=-1, keepdims=True) / square)
+        better = dot * dot / square > best
+        best = mx.where(better, dot * dot / square, best)
+        scale = mx.where(better, candidate, scale)
+        fit = mx.where(better, dot / square if gain == "least_squares" else length, fit)
+    code = codec.encode(x)
+    expected = pack(codec.nearest(u * scale).reshape(x.shape), codec.bits)
+    np.testing.assert_array_equal(np.array(code.words), np.array(expected))
+    np.testing.assert_array_equal(
+        np.array(code.gain.astype(mx.float32)), np.array((rms * fit)[..., 0].astype(mx.bfloat16).astype(mx.float32))
+    )
 
 
 def test_search_scales() -> None:

@@ -5,7 +5,7 @@ import os
 import mlx.core as mx
 import mlx_lm
 import pytest
-from mlx_lm.models import gemma3_text, llama
+from mlx_lm.models import gemma3_text, llama, qwen2
 
 import tq_mlx
 from tiny_tokenizer import TinyTokenizer
@@ -62,6 +62,24 @@ def smoke_model(request):
 
 
 @pytest.fixture(scope="session")
+def tiny_qwen():
+    mx.random.seed(9)
+    args = qwen2.ModelArgs(
+        model_type="qwen2",
+        hidden_size=256,
+        num_hidden_layers=2,
+        intermediate_size=128,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        rms_norm_eps=1e-5,
+        vocab_size=96,
+    )
+    model = qwen2.Model(args)
+    mx.eval(model.parameters())
+    return model
+
+
+@pytest.fixture(scope="session")
 def tiny_tokenizer():
     return TinyTokenizer()
 
@@ -73,7 +91,8 @@ def preset(request):
 
 @pytest.fixture(autouse=True)
 def hooks():
-    """Every test starts with the hooks installed, as after ``import tq_mlx``, and leaves them so."""
-    tq_mlx.install()
+    """Every test starts with the hooks as after ``import tq_mlx``, and leaves them so."""
+    as_imported = tq_mlx.uninstall if os.environ.get("TURBOQUANT_HOOKS") == "off" else tq_mlx.install
+    as_imported()
     yield
-    tq_mlx.install()
+    as_imported()

@@ -1,3 +1,4 @@
+import io
 import json
 
 import pytest
@@ -70,6 +71,36 @@ def test_wrong_arguments_exit_with_2(arguments, capsys):
         main(arguments)
     assert exit_.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+def test_without_a_preset_they_are_listed(capsys):
+    assert main(["generate", "--model", "x", "--prompt", "x"]) == 2
+    message = capsys.readouterr().err
+    assert "--preset" in message
+    assert message.index("lloyd_k4v4") < message.index("legacy_topk")
+
+
+def test_a_path_that_is_not_there_is_said_to_be_so(tmp_path, capsys):
+    assert main(["generate", "--model", str(tmp_path / "no"), "--preset", "lloyd_k4v4", "--prompt", "x"]) == 2
+    assert "no such directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("content", "message"), [(b" \n", "empty"), (b"\xff\xfe", "no UTF-8"), (None, "No such file")])
+def test_a_prompt_that_is_none_is_a_usage_error(tmp_path, content, message, capsys):
+    path = tmp_path / "prompt.txt"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["generate", "--model", "x", "--preset", "lloyd_k4v4", "--prompt-file", str(path)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_prompt_comes_from_standard_input(tiny_llama, tiny_tokenizer, monkeypatch, capsys):
+    monkeypatch.setattr("tq_mlx.cli.generate.load_model", lambda name: (tiny_llama, tiny_tokenizer))
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hello"))
+    asked = ["--preset", "lloyd_k4v4", "--prompt", "-", "--max-tokens", "2", "--json"]
+    assert main(["generate", "--model", "x", *asked]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["prompt_tokens"], report["generated_tokens"]) == (5, 2)
 
 
 def test_a_family_outside_the_contract_is_refused(tiny_llama, tiny_tokenizer, monkeypatch, capsys):

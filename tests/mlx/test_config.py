@@ -23,6 +23,7 @@ def test_a_preset_is_the_contracts(name):
 
 def test_the_round_trip_keeps_every_field():
     config = replace(CUSTOM, center_keys=False, sink_tokens=7, tail_tokens=9, block_tokens=3, preset="x")
+    config = replace(config, sliding_layers="compressed")
     again = TurboQuantConfig.from_json(config.to_json())
     assert [getattr(again, f.name) for f in fields(again)] == [getattr(config, f.name) for f in fields(config)]
 
@@ -38,6 +39,7 @@ def test_the_round_trip_keeps_every_field():
         {"sink_tokens": 5},
         {"tail_tokens": 5},
         {"block_tokens": 5},
+        {"sliding_layers": "compressed"},
     ],
     ids=str,
 )
@@ -51,7 +53,7 @@ def test_the_name_of_a_preset_does_not():
 
 def test_the_fingerprint_is_stable():
     # Written down once: a change means that every stored fingerprint goes stale.
-    assert CUSTOM.fingerprint == "29d89bd13c35587327b564619590b549e01fae55e5f4a41e174c62e930eeee88"
+    assert CUSTOM.fingerprint == "90a48af95631d9ce3029f7ab074d5d76c243df96a6d5d078baed11f16acf71c4"
 
 
 def test_an_unknown_preset_names_the_known_ones():
@@ -68,6 +70,7 @@ def test_an_unknown_preset_names_the_known_ones():
         ({"block_tokens": 1.5}, "block_tokens is 1.5"),
         ({"sink_tokens": True}, "sink_tokens is True"),
         ({"center_keys": "yes"}, "center_keys is 'yes'"),
+        ({"sliding_layers": "both"}, "sliding_layers is 'both'"),
         ({"keys": {"codec": "nope"}}, "'nope' is not known"),
         ({"keys": {"codec": "mse", "bits": 9}}, "bits is 9"),
         ({"keys": {"codec": "uniform", "bits": 7}}, "bits is 7"),

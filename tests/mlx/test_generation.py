@@ -19,10 +19,15 @@ def steps(model, cache=None, **kwargs):
     return list(generate_step(mx.array(PROMPT), model, prompt_cache=cache, max_tokens=12, **kwargs))
 
 
-def test_without_a_configuration_nothing_changes(tiny_llama):
-    hooked = steps(tiny_llama)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"kv_bits": 4, "quantized_kv_start": 100, "prefill_step_size": 64}, {"max_kv_size": 64}],
+    ids=["dense", "quantized", "rotating"],
+)
+def test_without_a_configuration_nothing_changes(tiny_llama, options):
+    hooked = steps(tiny_llama, **options)
     tq_mlx.uninstall()
-    plain = steps(tiny_llama)
+    plain = steps(tiny_llama, **options)
     assert [token for token, _ in hooked] == [token for token, _ in plain]
     assert all(mx.array_equal(one[1], two[1]) for one, two in zip(hooked, plain, strict=True))
 

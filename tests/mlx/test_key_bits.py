@@ -10,6 +10,7 @@ from mlx_lm.models.cache import KVCache
 
 from tq_core import MseCodec, UniformCodec
 from tq_mlx import ConfigError, TurboQuantConfig, status, upgrade_cache_list
+from tq_mlx.conversion import layer_key_norm
 from tq_mlx.key_bits import KeyNoise, MeanBits, key_norm
 from vectors import keys_and_values
 
@@ -45,7 +46,7 @@ def test_a_layer_of_twice_the_norm_gets_one_bit_more():
 def test_a_noise_target_takes_the_fewest_bits_that_meet_it():
     keys, _ = keys_and_values(2000, head_dim=128)
     keys = keys - keys.mean(axis=-2, keepdims=True)
-    norm = key_norm(keys, sink_tokens=0, centred=False)
+    norm = key_norm(keys, None)
     for error in (0.5, 1.0, 2.0):
         (bits,) = KeyNoise(error).bits([norm])
         measured = [
@@ -58,8 +59,11 @@ def test_a_noise_target_takes_the_fewest_bits_that_meet_it():
 def test_the_norm_leaves_the_sink_and_the_mean_out():
     keys = mx.concatenate([mx.full((1, 1, 4, 64), 100.0), mx.full((1, 1, 50, 64), 3.0)], axis=-2)
     keys[..., 4::2, 0] = keys[..., 4::2, 0] + 2  # alternates by ±1 around its mean in one coordinate
-    assert key_norm(keys, sink_tokens=4, centred=True) == pytest.approx(1.0, rel=1e-3)
-    assert key_norm(keys, sink_tokens=4, centred=False) > 24
+    layer = KVCache()
+    layer.update_and_fetch(keys, keys)
+    config = TurboQuantConfig(MseCodec(bits=4), MseCodec(bits=4), sink_tokens=4)
+    assert layer_key_norm(layer, config) == pytest.approx(1.0, rel=1e-3)
+    assert layer_key_norm(layer, replace(config, center_keys=False)) > 24
 
 
 def layers(scales):

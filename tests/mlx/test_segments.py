@@ -77,3 +77,15 @@ def test_the_dtype_is_kept(dtype):
     segment.append(mx.ones((1, 1, 3, 2), dtype=dtype), mx.ones((1, 1, 3, 2), dtype=dtype))
     assert segment.keys.dtype == segment.values.dtype == dtype
     assert segment.nbytes == 2 * 8 * 2 * dtype.size
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_a_full_buffer_keeps_no_longer_history_alive(heads):
+    segment = DenseSegment(step=4)
+    before = mx.get_active_memory()
+    history = mx.random.normal((1, heads, 100_000, 8))
+    segment.append(history[..., :4, :], history[..., :4, :])
+    mx.eval(segment.keys, segment.values)
+    assert mx.get_active_memory() - before > history.nbytes
+    del history
+    assert mx.get_active_memory() - before < 1e6

@@ -1,5 +1,9 @@
 """The contract's price of a codec is the codec's own: no preset, head dimension or parameter drifts."""
 
+import tq_mlx  # first: it loads OpenBLAS before MLX
+
+# isort: split
+import mlx.core as mx
 import msgspec
 import pytest
 from hypothesis import given, reject
@@ -62,3 +66,21 @@ def test_every_codec(parameters, head_dim):
     except TurboQuantError:  # no codebook of that width, or no form for that head dimension
         reject()
     assert tq_contract.codec_bits(spec, head_dim) == pytest.approx(codec.bits_per_value(head_dim), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "preset", [one for one in CONTRACT.presets if one.parameters.key_bits is None], ids=lambda preset: preset.name
+)
+def test_a_preset_s_price_is_what_a_cache_stores(preset):
+    """Counted on the live arrays of whole blocks, the means of the blocks included and the one overall mean not."""
+    config = tq_mlx.TurboQuantConfig.from_preset(preset.name)
+    coded, head_dim = 4 * config.block_tokens, 64
+    tokens = config.sink_tokens + coded + config.tail_tokens
+    cache = tq_mlx.TurboQuantKVCache(config)
+    cache.load_history(mx.random.normal((1, 2, tokens, head_dim)), mx.random.normal((1, 2, tokens, head_dim)))
+    segments = cache.state["packed"]
+    assert cache.packed.length == coded
+    nbytes = sum(array[..., :coded, :].nbytes for side in segments for array in side.values())
+    if cache.centre is not None and cache.centre.deviations is not None:
+        nbytes += cache.centre.deviations.nbytes
+    assert tq_contract.preset_bits(preset.parameters, head_dim) == 8 * nbytes / (2 * 2 * coded * head_dim)

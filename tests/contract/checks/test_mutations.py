@@ -40,7 +40,21 @@ PLANTED = [
     Planted("public_api", CONTRACT, '"Code", "Codec",', '"Codec",', "exports Code,", f"{CORE}/__init__.py"),
     # hooks
     Planted("hooks", f"{MLX}/generation.py", "def make_prompt_cache(", "def make_cache(", "no replacement", CONTRACT),
-    Planted("hooks", f"{MLX}/generation.py", "    scale: float,\n", "", "does not take scale"),
+    Planted(
+        "hooks", f"{MLX}/generation.py", "    max_kv_size: int | None = None,\n    *,\n", "    *,\n", "take max_kv_size"
+    ),
+    Planted(
+        "hooks", f"{MLX}/gemma2.py", "    mask: mx.array | None = None,\n", "", "Attention.__call__ does not take mask"
+    ),
+    Planted(
+        "hooks",
+        f"{MLX}/hooks.py",
+        '"Attention.__call__": gemma2',
+        '"Attention.call": gemma2',
+        "no replacement",
+        CONTRACT,
+    ),
+    Planted("hooks", f"{MLX}/hooks.py", "gemma2.attention}", "gemma2.attend}", "no replacement", CONTRACT),
     Planted("hooks", f"{MLX}/masks.py", "", "\ndef generate_step():\n    pass\n", "a second replacement"),
     Planted("hooks", f"{MLX}/masks.py", "", "\nimport mlx_lm.generate as g\ng.maybe = 1\n", "mlx_lm.generate.maybe"),
     Planted(
@@ -72,6 +86,19 @@ PLANTED = [
     Planted("second_copies", f"{MLX}/cache.py", '"schema_version": SCHEMA_VERSION', '"schema_version": 4', "= 4"),
     Planted("second_copies", f"{MLX}/segments.py", "", "\ndef f(*, tail_tokens=128):\n    pass\n", "tail_tokens = 128"),
     Planted("second_copies", f"{MLX}/segments.py", "", "\nx = dict(block_tokens=64)\n", "block_tokens = 64"),
+    Planted(
+        "second_copies", "packages/tq-cert/src/tq_cert/errors.py", "", "\nCENTER_BLOCK = 64\n", "CENTER_BLOCK = 64"
+    ),
+    Planted(
+        "second_copies", f"{MLX}/support.py", "", '\nHOOKS = ["make_prompt_cache", "generate_step"]\n', "the hooks, "
+    ),
+    Planted(
+        "second_copies",
+        f"{MLX}/support.py",
+        "",
+        '\nHOOKS = ("mlx_lm.generate.generate_step", "mlx_lm.models.gemma2.Attention.__call__")\n',
+        "the hooks, ",
+    ),
     Planted(
         "second_copies",
         f"{MLX}/support.py",

@@ -28,7 +28,7 @@ def test_people_see_every_name(capsys, document):
         "polar 5",
         "topk 8",
         "centred",
-        "mean 4.45",
+        "mean 4.4",
         "upgrade_cache_list",
         digest(),
     ]

@@ -159,6 +159,17 @@ class RuntimeRefusalError(TqCertError):
         )
 
 
+class MeasurementProcessError(TqCertError):
+    """A measurement that runs in a process of its own failed there."""
+
+    def __init__(self, method: str, status: int, output: str) -> None:
+        cause = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
+        super().__init__(
+            f"method {method!r}: its process {cause}: {output or 'no message'}",
+            "choose what the message allows; a killed process ran out of memory: use a smaller --context or --chunk",
+        )
+
+
 class TextTooShortError(TqCertError):
     """Fewer tokens than the windows need."""
 

@@ -141,6 +141,15 @@ def key_bits_need_a_number_of_bits(document: Json) -> Iterator[Problem]:
             yield Problem(at(place, "key_bits"), message, "Write null, or give keys a codec other than polar.")
 
 
+def blocks_of_keys_are_centred(document: Json) -> Iterator[Problem]:
+    """A block's mean key is a deviation from the mean of all."""
+    for place, parameters in objects(document, "presets/*/parameters"):
+        block = parameters.get("center_block")
+        if parameters.get("center_keys") is False and type(block) is int and block > 0:
+            message = "center_block is set but center_keys is false"
+            yield Problem(at(place, "center_block"), message, "Write null, or set center_keys to true.")
+
+
 def paper_facing_presets_follow_the_paper(document: Json) -> Iterator[Problem]:
     """A preset that stands for the paper has none of this project's own improvements."""
     own = (
@@ -217,6 +226,7 @@ RULES: tuple[Callable[[Json], Iterator[Problem]], ...] = (
     topk_keeps_no_more_than_a_group,
     key_bits_need_a_number_of_bits,
     paper_facing_presets_follow_the_paper,
+    blocks_of_keys_are_centred,
     blocks_fit_the_tail,
     head_dims_ascend,
     certification_names_are_unique,

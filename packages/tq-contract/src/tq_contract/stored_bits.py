@@ -28,11 +28,16 @@ def codec_bits(codec: CodecSpec, head_dim: int) -> float:
 def preset_bits(parameters: Parameters, head_dim: int) -> float | None:
     """Return the stored bits per value of a coded token, the mean of keys and values.
 
+    Where keys are centred block by block, each block's own mean is coded like one more key.
+
     Key bits that are chosen per layer count with the mean that they may have, as if every layer had
     one of the two whole numbers next to it. None where they follow the model alone.
     """
     keys = _key_bits(parameters, head_dim)
-    return None if keys is None else (keys + codec_bits(parameters.values, head_dim)) / 2
+    if keys is None:
+        return None
+    means = 0 if parameters.center_block is None else 1 / parameters.center_block
+    return (keys * (1 + means) + codec_bits(parameters.values, head_dim)) / 2
 
 
 def _key_bits(parameters: Parameters, head_dim: int) -> float | None:

@@ -11,6 +11,8 @@ from itertools import pairwise
 
 import mlx.core as mx
 
+from tq_core.step_function import MOST_SELECTED, step_function
+
 # fmt: off
 LLOYD_MAX: dict[int, tuple[float, ...]] = {  # bits → positive centroids
     1: (
@@ -93,42 +95,45 @@ def lloyd_max(bits: int) -> mx.array:
     return mx.array([-c for c in reversed(positive)] + list(positive))
 
 
-def positive_thresholds(bits: int) -> list[float]:
+@lru_cache
+def positive_thresholds(bits: int) -> tuple[float, ...]:
     """Return the 2^(bits−1) − 1 midpoints between positive Lloyd–Max centroids, ascending."""
-    positive = LLOYD_MAX[bits]
-    return [(a + b) / 2 for a, b in pairwise(positive)]
+    return tuple((a + b) / 2 for a, b in pairwise(LLOYD_MAX[bits]))
 
 
 def nearest_lloyd_max(x: mx.array, bits: int) -> mx.array:
     """Return the code of the nearest centroid of each element, uint32."""
-    half = 1 << (bits - 1)
-    magnitude = mx.abs(x)
-    rank = mx.zeros(x.shape, dtype=mx.uint32)
-    for threshold in positive_thresholds(bits):  # comparing with them all beats gathers of a bisection several times
-        rank = rank + (magnitude > threshold)
-    return mx.where(x < 0, half - 1 - rank, half + rank)
+    ranks = tuple(float(rank) for rank in range(1 << (bits - 1)))
+    return code_of_rank(x, step_function(mx.abs(x), positive_thresholds(bits), ranks), bits)
 
 
 def round_to_lloyd_max(x: mx.array, bits: int) -> mx.array:
-    """Return the nearest centroid of each element: ``lloyd_max(bits)[nearest_lloyd_max(x, bits)]`` without a gather."""
-    positive = LLOYD_MAX[bits]
-    magnitude = mx.abs(x)
-    centroid = mx.full(x.shape, positive[0])
-    for threshold, (a, b) in zip(positive_thresholds(bits), pairwise(positive), strict=True):
-        centroid = centroid + (magnitude > threshold) * (b - a)
+    """Return the nearest centroid of each element: ``lloyd_max(bits)[nearest_lloyd_max(x, bits)]``."""
+    centroid = step_function(mx.abs(x), positive_thresholds(bits), LLOYD_MAX[bits])
     return mx.where(x < 0, -centroid, centroid)
 
 
 def nearest_uniform(x: mx.array, bits: int) -> mx.array:
     """Return the code of the nearest point of the evenly spaced grid of each element, uint32."""
-    top = 2**bits - 1
-    return mx.clip(mx.round(x / UNIFORM_STEP[bits] + top / 2), 0, top).astype(mx.uint32)
+    steps, last = mx.abs(x) / UNIFORM_STEP[bits], 2 ** (bits - 1) - 1
+    return code_of_rank(x, mx.minimum(mx.floor(steps), last), bits)
 
 
 def round_to_uniform(x: mx.array, bits: int) -> mx.array:
     """Return the nearest point of the evenly spaced grid of each element."""
-    step, last = UNIFORM_STEP[bits], 2 ** (bits - 1) - 0.5
-    return (mx.clip(mx.floor(x / step), -last - 0.5, last - 0.5) + 0.5) * step
+    step, half = UNIFORM_STEP[bits], 1 << (bits - 1)
+    if half - 1 <= MOST_SELECTED:
+        thresholds = tuple(rank * step for rank in range(1, half))
+        point = step_function(mx.abs(x), thresholds, tuple((rank + 0.5) * step for rank in range(half)))
+    else:
+        point = (mx.minimum(mx.floor(mx.abs(x) / step), half - 1) + 0.5) * step
+    return mx.where(x < 0, -point, point)
+
+
+def code_of_rank(x: mx.array, rank: mx.array, bits: int) -> mx.array:
+    """Return the code (uint32) of the centroid that has the sign of x and ``rank`` others between itself and zero."""
+    half = 1 << (bits - 1)
+    return mx.where(x < 0, half - 1 - rank, half + rank).astype(mx.uint32)
 
 
 def lloyd_max_values(codes: mx.array, bits: int) -> mx.array:

@@ -2,7 +2,12 @@
 
 Code j of a vector occupies bits j·b … j·b + b − 1 of its stream, so exactly b bits per code; only the last word of a
 vector may have unused high bits. Where MLX has the width (2, 3, 4, 5, 6, 8), these are the words of ``mx.quantize``.
+
+Eight codes fill b whole bytes. Laid out one per byte of a uint64 they are pushed together (or apart) in three rounds of
+shifting and masking, pairs of lanes at a time, whatever b is. Every MLX backend is little-endian.
 """
+
+from functools import lru_cache, partial
 
 import mlx.core as mx
 
@@ -10,6 +15,7 @@ from tq_core.errors import InvalidCodecError
 from tq_core.parameters import check_count
 
 WORD = 32
+LANES = 8
 
 
 def words_per_vector(length: int, bits: int) -> int:
@@ -21,22 +27,10 @@ def pack(codes: mx.array, bits: int) -> mx.array:
     """Pack codes [..., N] below 2^bits into words [..., ⌈N·bits/32⌉], uint32."""
     check_bits(bits)
     length = codes.shape[-1]
-    groups = -(-length // WORD)
-    padding = [(0, 0)] * (codes.ndim - 1) + [(0, groups * WORD - length)]
-    grouped = mx.pad(codes.astype(mx.uint32), padding).reshape(*codes.shape[:-1], groups, WORD)
-    # 32 codes fill `bits` words exactly; word w takes the codes that overlap its bits, shifted into place.
-    words = [word_of(grouped, w, bits) for w in range(bits)]
-    stream = mx.stack(words, axis=-1).reshape(*codes.shape[:-1], groups * bits)
-    return stream[..., : words_per_vector(length, bits)]
-
-
-def word_of(grouped: mx.array, w: int, bits: int) -> mx.array:
-    first, last = w * WORD // bits, ((w + 1) * WORD - 1) // bits
-    shifts = [j * bits - w * WORD for j in range(first, last + 1)]
-    left = mx.array([max(s, 0) for s in shifts], dtype=mx.uint32)
-    right = mx.array([max(-s, 0) for s in shifts], dtype=mx.uint32)
-    # The codes' bits are disjoint within the word, and uint32 drops what overflows it: the sum is the union.
-    return ((grouped[..., first : last + 1] << left) >> right).sum(axis=-1).astype(mx.uint32)
+    lanes = padded(codes.astype(mx.uint8), WORD).view(mx.uint64)  # eight codes each, one per byte
+    stream = close(lanes, rounds(bits)).view(mx.uint8)
+    stream = stream.reshape(*lanes.shape, LANES)[..., :bits].reshape(*codes.shape[:-1], lanes.shape[-1] * bits)
+    return stream.view(mx.uint32)[..., : words_per_vector(length, bits)]
 
 
 def unpack(words: mx.array, bits: int, length: int) -> mx.array:
@@ -47,22 +41,46 @@ def unpack(words: mx.array, bits: int, length: int) -> mx.array:
         raise InvalidCodecError(
             f"{words.shape[-1]} words cannot hold {length} codes of {bits} bits: expected {expected}"
         )
-    groups = -(-length // WORD)
-    padding = [(0, 0)] * (words.ndim - 1) + [(0, groups * bits - expected)]
-    grouped = mx.pad(words, padding).reshape(*words.shape[:-1], groups, bits)
-    codes = mx.concatenate([codes_of(grouped, w, bits) for w in range(bits)], axis=-1)
-    return codes.reshape(*words.shape[:-1], groups * WORD)[..., :length]
+    stream = padded(words, bits).view(mx.uint8)
+    lanes = stream.reshape(*words.shape[:-1], stream.shape[-1] // bits, bits)
+    lanes = padded(lanes, LANES).view(mx.uint64)[..., 0]
+    return spread(lanes, rounds(bits)).view(mx.uint8)[..., :length].astype(mx.uint32)
 
 
-def codes_of(grouped: mx.array, w: int, bits: int) -> mx.array:
-    """Return the codes that begin in word w of each group of ``bits`` words; arithmetic alone, gathers are slower."""
-    first, last = -(-w * WORD // bits), -(-(w + 1) * WORD // bits)  # codes first … last − 1
-    shifts = [j * bits - w * WORD for j in range(first, last)]
-    codes = grouped[..., w : w + 1] >> mx.array(shifts, dtype=mx.uint32)
-    if shifts[-1] + bits > WORD:  # the last of them ends in the next word
-        rest = grouped[..., w + 1 : w + 2] << (WORD - shifts[-1])
-        codes = mx.concatenate([codes[..., :-1], codes[..., -1:] | rest], axis=-1)
-    return codes & ((1 << bits) - 1)
+def padded(x: mx.array, multiple: int) -> mx.array:
+    """Return x with zeros behind its last axis, up to a multiple of that many elements."""
+    missing = -x.shape[-1] % multiple
+    return mx.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)]) if missing else x
+
+
+@partial(mx.compile, shapeless=True)
+def close(lanes: mx.array, rounds: list[list[mx.array]]) -> mx.array:
+    """Push eight codes, one per byte of a uint64, together at its low end."""
+    for gap, low, high in rounds:
+        lanes = (lanes & low) | ((lanes & high) >> gap)
+    return lanes
+
+
+@partial(mx.compile, shapeless=True)
+def spread(lanes: mx.array, rounds: list[list[mx.array]]) -> mx.array:
+    """Undo ``close``."""
+    for gap, low, high in reversed(rounds):
+        lanes = (lanes & low) | ((lanes << gap) & high)
+    return lanes
+
+
+@lru_cache
+def rounds(bits: int) -> list[list[mx.array]]:
+    """Return, for lanes of 8, 16 and 32 bits, the bits unused in each and the masks of each pair's used ones.
+
+    Arrays, not constants: one compiled loop serves all widths.
+    """
+    found: list[list[mx.array]] = []
+    for width in (8, 16, 32) if bits < LANES else ():
+        used = width // LANES * bits
+        low = sum(((1 << used) - 1) << place for place in range(0, 64, 2 * width))
+        found.append([mx.array(value, dtype=mx.uint64) for value in (width - used, low, low << width)])
+    return found
 
 
 def check_bits(bits: int) -> None:

@@ -8,7 +8,9 @@ search tries several input scales and keeps the one whose centroids point closes
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal, get_args
 
 import mlx.core as mx
@@ -83,25 +85,38 @@ class ScalarCodec(Codec[ScalarCode]):
 
     def quantize(self, y: mx.array) -> ScalarCode:
         """Round the normalised coordinates and fit the gain, in each group by itself."""
-        u, rms = normalise(grouped(y, self.gains(y.shape[-1])))
-        if self.gain == "norm":
-            scaled, gain = u, rms
-        else:
-            scaled = u * self.best_scale(u) if self.scale_search else u
-            fit = least_squares if self.gain == "least_squares" else norm_preserving
-            gain = rms * fit(u, self.round(scaled))
+        u, gain = normalise(grouped(y, self.gains(y.shape[-1])))
+        scaled = u
+        if self.gain != "norm":
+            scale, dot, square = self.best_fit(u)
+            scaled = u * scale
+            gain = gain * (dot / square if self.gain == "least_squares" else mx.sqrt(sum_of_squares(u) / square))
         codes = self.nearest(scaled).reshape(y.shape)
         return ScalarCode(y.shape[-1], pack(codes, self.bits), gain[..., 0].astype(GAIN_DTYPE))
 
-    def best_scale(self, u: mx.array) -> mx.array:
-        """Return the input scale [..., 1] whose centroids have the largest cosine to u."""
-        best = alignment(u, self.round(u))
-        scale = mx.ones(best.shape)
-        for candidate in SEARCH_SCALES:
-            score = alignment(u, self.round(u * candidate))
-            scale = mx.where(score > best, candidate, scale)
-            best = mx.maximum(score, best)
-        return scale
+    def best_fit(self, u: mx.array) -> tuple[mx.array, mx.array, mx.array]:
+        """Return the input scale whose centroids c have the largest cosine to u, ⟨u, c⟩ and ⟨c, c⟩, [..., 1] each."""
+        if not u.size:  # MLX refuses the best of nothing
+            none = mx.zeros((*u.shape[:-1], 1))
+            return none, none, none
+        scales = (1.0, *SEARCH_SCALES) if self.scale_search else (1.0,)
+        terms = [alignment_terms(self)(u, mx.array(scale)) for scale in scales]
+        dots = mx.concatenate([dot.sum(axis=-1, keepdims=True) for dot, _ in terms], axis=-1)
+        squares = mx.concatenate([square.sum(axis=-1, keepdims=True) for _, square in terms], axis=-1)
+        best = mx.argmax(mx.square(dots) / squares, axis=-1, keepdims=True)
+        scale = mx.take(mx.array(scales), best)
+        return scale, mx.take_along_axis(dots, best, axis=-1), mx.take_along_axis(squares, best, axis=-1)
+
+
+@lru_cache(maxsize=64)
+def alignment_terms(codec: ScalarCodec) -> Callable[[mx.array, mx.array], tuple[mx.array, mx.array]]:
+    """Return the function (u, scale) → u·c and c² of each coordinate, c being the centroid nearest to scale · u."""
+
+    def terms(u: mx.array, scale: mx.array) -> tuple[mx.array, mx.array]:
+        c = codec.round(u * scale)
+        return u * c, mx.square(c)
+
+    return mx.compile(terms, shapeless=True)
 
 
 def grouped(y: mx.array, groups: int) -> mx.array:
@@ -126,16 +141,6 @@ def normalise(y: mx.array) -> tuple[mx.array, mx.array]:
     return y / mx.where(rms > 0, rms, 1.0), rms * safe
 
 
-def alignment(u: mx.array, c: mx.array) -> mx.array:
-    """Return ⟨u, c⟩²/⟨c, c⟩ [..., 1], which grows with the cosine between u and c (never negative for nearest c)."""
-    return mx.square((u * c).sum(axis=-1, keepdims=True)) / mx.square(c).sum(axis=-1, keepdims=True)
-
-
-def least_squares(u: mx.array, c: mx.array) -> mx.array:
-    """Return the gain ⟨u, c⟩/⟨c, c⟩ [..., 1] that brings c closest to u."""
-    return (u * c).sum(axis=-1, keepdims=True) / mx.square(c).sum(axis=-1, keepdims=True)
-
-
-def norm_preserving(u: mx.array, c: mx.array) -> mx.array:
-    """Return the gain ‖u‖/‖c‖ [..., 1] that gives c the length of u."""
-    return mx.sqrt(mx.square(u).sum(axis=-1, keepdims=True) / mx.square(c).sum(axis=-1, keepdims=True))
+def sum_of_squares(u: mx.array) -> mx.array:
+    """Return ⟨u, u⟩ [..., 1]."""
+    return mx.square(u).sum(axis=-1, keepdims=True)

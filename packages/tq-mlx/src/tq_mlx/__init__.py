@@ -1,6 +1,6 @@
 """Compressed KV caches for mlx-lm.
 
-Importing this package installs three hooks in mlx-lm (see ``hooks``) unless the environment says
+Importing this package installs hooks in mlx-lm (see ``hooks``) unless the environment says
 ``TURBOQUANT_HOOKS=off``.
 """
 
@@ -22,6 +22,7 @@ from tq_mlx.errors import (
 )
 from tq_mlx.events import UpgradeEvent
 from tq_mlx.hooks import hooks_installed, install, installed, uninstall
+from tq_mlx.rotating import TurboQuantRotatingKVCache
 from tq_mlx.status import CacheStatus, LayerStatus, status
 from tq_mlx.support import family_of
 from tq_mlx.upgrade import upgrade_cache_list
@@ -36,6 +37,7 @@ __all__ = [
     "TurboQuantConfig",
     "TurboQuantError",
     "TurboQuantKVCache",
+    "TurboQuantRotatingKVCache",
     "UnsupportedAttentionError",
     "UnsupportedCacheError",
     "UnsupportedFamilyError",

@@ -31,8 +31,11 @@ def streaming_attention(
     scale: float,
     mask: mx.array | str | None = None,
     sinks: mx.array | None = None,
+    softcap: float | None = None,
 ) -> mx.array:
-    """Return softmax(scale · q·k + mask) · v, with the softmax in float32.
+    """Return softmax(cap(scale · q·k) + mask) · v, with the softmax in float32.
+
+    A query that may attend to no token gets finite numbers that mean nothing (with learned sinks: zeros).
 
     Args:
         queries: [B, Hq, L, Dk], any float dtype.
@@ -42,26 +45,39 @@ def streaming_attention(
         mask: None, "causal" (the queries are the last L tokens), or an array that broadcasts to [B, Hq, L, T]:
             boolean (True = attend) or additive.
         sinks: learned sink logits [Hq] that take part in the softmax and carry no value, or None.
+        softcap: c > 0 bends every score s to c · tanh(s / c), as Gemma 2 does; None leaves them as they are.
 
     Returns:
         [B, Hq, L, Dv] of the queries' dtype.
 
     Raises:
-        UnsupportedAttentionError: the queries do not fit the keys, or the mask is of an unknown kind.
+        UnsupportedAttentionError: queries, mask or sinks do not fit the keys, the mask is of an unknown kind, the cap
+            is not positive, or there are no keys.
     """
-    query = Query.of(queries, keys, scale)
+    check(queries, keys, sinks, softcap)
+    invariant = sinks is None and softcap is None
+    query = Query.of(queries, keys, scale, softcap=softcap, shift_invariant=invariant)
     masks = Mask.of(mask, query, keys.shape[2])
     longest = max(SHORTEST_PIECE, MOST_SCORES // (queries.size // queries.shape[-1]))
     pieces = list(split(keys, values, longest))
     logits = None if sinks is None else sinks.astype(mx.float32).reshape(1, keys.shape[1], query.group, 1, 1)
     attend = attend_at_once if keys.shape[2] <= longest else attend_online
     dense, rotated = attend(query, masks, pieces, logits)
+    parts = [] if dense is None else [dense]
     if rotated is not None:
         keys.reads.count += 1
-        dense = plus(dense, values.codec.rotation.invert(rotated))
-    if dense is None:
+        parts.append(values.codec.rotation.invert(rotated))
+    out = sum(parts[1:], start=parts[0])
+    return out.reshape(*queries.shape[:3], values.shape[3]).astype(queries.dtype)
+
+
+def check(queries: mx.array, keys: TurboQuantKeysView, sinks: mx.array | None, softcap: float | None) -> None:
+    if not keys.shape[2]:
         raise UnsupportedAttentionError("the cache is empty: attention needs at least one token")
-    return dense.reshape(*queries.shape[:3], values.shape[3]).astype(queries.dtype)
+    if sinks is not None and sinks.shape != (queries.shape[1],):
+        raise UnsupportedAttentionError(f"sinks of shape {sinks.shape}: one logit per query head, {queries.shape[1]}")
+    if softcap is not None and not softcap > 0:
+        raise UnsupportedAttentionError(f"softcap is {softcap}: use a positive number, or None for no cap")
 
 
 Sums = tuple[mx.array | None, mx.array | None]

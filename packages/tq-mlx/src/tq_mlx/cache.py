@@ -8,17 +8,20 @@ The dense form of the whole history never exists.
 """
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Self
 
 import mlx.core as mx
 from mlx_lm.models.cache import create_attention_mask
 
 import tq_contract
-from tq_core.codec import Code, check_finite
+from tq_core.codec import check_finite
+from tq_mlx.admission import Admission
+from tq_mlx.centring import Centre
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError
 from tq_mlx.segments import DenseSegment, PackedSegment, handle
+from tq_mlx.token_chunks import encode_chunks
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
 
 SCHEMA_VERSION = tq_contract.load().state.schema_version
@@ -70,16 +73,18 @@ class SegmentMemory:
 class TurboQuantKVCache:
     """A compressed drop-in for ``mlx_lm.models.cache.KVCache``.
 
-    Constructing one directly is for evaluation: it skips the support gate of ``upgrade_cache_list``.
+    Constructing one directly is for evaluation: it skips the support gate of ``upgrade_cache_list``, which says in
+    ``admission`` under which family it let the cache in.
     """
 
-    def __init__(self, config: TurboQuantConfig) -> None:
+    def __init__(self, config: TurboQuantConfig, admission: Admission | None = None) -> None:
         self.config = config
+        self.admission = admission
         self.layout: Layout | None = None
         self.sink = DenseSegment(step=max(1, config.sink_tokens))
         self.packed = PackedSegment()
         self.tail = DenseSegment(step=config.block_tokens)
-        self.mean: mx.array | None = None  # [B, H, 1, Dk] float32, frozen at the first compression
+        self.centre: Centre | None = None  # from the first compression on
         self.reads = CodeReads()
 
     @property
@@ -103,7 +108,8 @@ class TurboQuantKVCache:
         if not self.config.tail_tokens:
             self.compress_overflow()
         views = self.keys_and_values()
-        if keys.shape[-2] > 1:
+        # A short block may be drafts, some of which are trimmed away at once: what stays is coded one update later.
+        if keys.shape[-2] > self.config.block_tokens:
             self.compress_overflow()
         return views
 
@@ -122,7 +128,7 @@ class TurboQuantKVCache:
                 code=keys.map(handle) if keys else None,
                 packed=self.packed.length,
                 codec=self.config.keys,
-                mean=self.mean,
+                centre=self.centre,
                 tail=tail[0],
                 reads=self.reads,
             ),
@@ -133,16 +139,26 @@ class TurboQuantKVCache:
                 code=values.map(handle) if values else None,
                 packed=self.packed.length,
                 codec=self.config.values,
-                mean=None,
+                centre=None,
                 tail=tail[1],
                 reads=self.reads,
             ),
         )
 
     def load_history(self, keys: mx.array, values: mx.array) -> None:
-        """Take over a finite dense history [B, H, T, D] into an empty cache and code what exceeds the tail."""
-        self.append(keys, values)
-        self.compress_overflow()
+        """Take over a finite dense history [B, H, T, D] into an empty cache and code what exceeds the tail.
+
+        The cache ends up as if the tokens had come by ``update_and_fetch``, without a dense copy of them on the way.
+        """
+        self.layout = Layout.of(keys, values)
+        start = min(self.config.sink_tokens, keys.shape[-2])
+        stop = start + self.overflow(keys.shape[-2] - start)
+        if start:
+            self.sink.append(keys[..., :start, :], values[..., :start, :])
+        if stop > start:
+            self.pack(keys[..., start:stop, :], values[..., start:stop, :], seen=keys[..., start:, :])
+        if stop < keys.shape[-2]:
+            self.tail.append(keys[..., stop:, :], values[..., stop:, :])
 
     def make_mask(self, N: int, return_array: bool = False, window_size: int | None = None) -> Any:  # noqa: N803
         """Return the mask that N new tokens need, as mlx-lm's KVCache would."""
@@ -169,13 +185,25 @@ class TurboQuantKVCache:
         self.tail.truncate(left - sink - packed)
         self.packed.truncate(packed)
         self.sink.truncate(sink)
+        # Without codes nothing depends on the centre: the next first compression takes that of its own keys.
+        self.centre = self.centre.truncated(packed) if self.centre and packed else None
         return n
+
+    def drop_front(self, n: int) -> None:
+        """Forget the oldest n tokens, of the sink and the codes first; for windows that move."""
+        packed = min(self.packed.length, max(0, n - self.sink.length))
+        self.centre = self.centre and self.centre.without_first(packed)
+        for segment in (self.sink, self.packed, self.tail):
+            gone = min(segment.length, n)
+            if gone:
+                segment.drop_front(gone)
+            n -= gone
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays that the cache holds, growth capacity included."""
-        mean = 0 if self.mean is None else self.mean.nbytes
-        return self.sink.nbytes + self.packed.nbytes + self.tail.nbytes + mean
+        centre = self.centre.nbytes if self.centre else 0
+        return self.sink.nbytes + self.packed.nbytes + self.tail.nbytes + centre
 
     def memory(self) -> dict[str, SegmentMemory]:
         """Return what the sink, packed and tail segments hold and cost."""
@@ -191,16 +219,19 @@ class TurboQuantKVCache:
     @property
     def state(self) -> dict[str, Any]:
         """Everything that the cache is, as a tree of arrays and scalars: what ``from_state`` takes."""
-        layout, packed = self.layout, self.packed
+        layout, packed, centre = self.layout, self.packed, self.centre
         return {
             "schema_version": SCHEMA_VERSION,
             "config": self.config.to_json(),
+            "admission": self.admission and asdict(self.admission),
             "layout": layout and list(astuple(layout)),
             "lengths": [self.sink.length, packed.length, self.tail.length],
             "sink": [self.sink.keys, self.sink.values],
             "packed": [packed.keys and packed.keys.arrays(), packed.values and packed.values.arrays()],
             "tail": [self.tail.keys, self.tail.values],
-            "mean": self.mean,
+            "mean": centre and centre.mean,
+            "deviations": centre and centre.deviations and centre.deviations.arrays(),
+            "gone": centre.gone if centre else 0,
         }
 
     @classmethod
@@ -216,7 +247,8 @@ class TurboQuantKVCache:
             raise UnsupportedCacheError(
                 f"cache state of schema version {version}: this release reads {SCHEMA_VERSION}; prefill the prompt anew"
             )
-        cache = cls(TurboQuantConfig.from_json(state["config"]))
+        admission = state["admission"]
+        cache = cls(TurboQuantConfig.from_json(state["config"]), admission and Admission(**admission))
         if state["layout"] is None:
             return cache
         layout = cache.layout = Layout(*state["layout"])
@@ -229,7 +261,11 @@ class TurboQuantKVCache:
             values and cache.config.values.code_from(layout.value_dim, values),
             packed,
         )
-        cache.mean = state["mean"]
+        if state["mean"] is not None:
+            deviations = state["deviations"] and cache.config.keys.code_from(layout.key_dim, state["deviations"])
+            cache.centre = Centre(
+                cache.config.keys, cache.config.center_block, state["mean"], deviations, state["gone"]
+            )
         return cache
 
     def check(self, keys: mx.array, values: mx.array) -> None:
@@ -257,26 +293,31 @@ class TurboQuantKVCache:
 
     def compress_overflow(self) -> None:
         """Code the oldest tail tokens, in whole blocks, until less than a block exceeds ``tail_tokens``."""
-        blocks = (self.tail.length - self.config.tail_tokens) // self.config.block_tokens
-        oldest = self.tail.live(blocks * self.config.block_tokens) if blocks > 0 else None
-        if oldest is None:
+        live, count = self.tail.live(), self.overflow(self.tail.length)
+        if live is None or not count:
             return
-        keys, values = oldest
-        mean = self.mean
-        if self.config.center_keys:
-            mean = mean_key(self.tail) if mean is None else mean
-            keys = keys.astype(mx.float32) - mean
+        keys, values = live
+        self.pack(keys[..., :count, :], values[..., :count, :], seen=keys)
+        self.tail.drop_front(count)
+
+    def overflow(self, tail: int) -> int:
+        """Return how many of the oldest of that many tail tokens are to be coded."""
+        return max(0, (tail - self.config.tail_tokens) // self.config.block_tokens) * self.config.block_tokens
+
+    def pack(self, keys: mx.array, values: mx.array, *, seen: mx.array) -> None:
+        """Code tokens behind the packed ones; ``seen`` are their keys and those that follow: the sink stays out."""
+        packed = self.packed.length
+        centre = self.next_centre(seen, keys.shape[-2])
+        less = None if centre is None else lambda first, count: centre.at(packed + first, count)
         # Both codes exist before anything moves: an error leaves the cache as it was.
-        key_code: Code = self.config.keys.encode(keys)
-        value_code: Code = self.config.values.encode(values)
-        self.mean = mean
+        key_code = encode_chunks(self.config.keys, keys, less)
+        value_code = encode_chunks(self.config.values, values)
+        self.centre = centre
         self.packed.append(key_code, value_code)
-        self.tail.drop_front(keys.shape[-2])
 
-
-def mean_key(tail: DenseSegment) -> mx.array:
-    """Return the mean [B, H, 1, Dk] (float32) of the tail's keys; the sink's lie far from the rest and stay out."""
-    live = tail.live()
-    if live is None:
-        raise ValueError("an empty tail has no mean key")
-    return live[0].astype(mx.float32).mean(axis=-2, keepdims=True)
+    def next_centre(self, seen: mx.array, count: int) -> Centre | None:
+        """Return the centre of the ``count`` tokens that are coded next, the first of the keys ``seen``."""
+        if not self.config.center_keys:
+            return None
+        centre = self.centre or Centre.of(seen, self.config.keys, self.config.center_block)
+        return centre.reaching(seen, self.packed.length, count)

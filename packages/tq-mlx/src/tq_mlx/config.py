@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import msgspec
 
@@ -13,6 +13,8 @@ from tq_core import Codec, InvalidCodecError, codec_from_dict, codec_to_dict
 from tq_core import rotation as make_rotation
 from tq_mlx.errors import ConfigError
 from tq_mlx.key_bits import KeyBits, key_bits_from_dict, key_bits_to_dict
+
+SlidingLayers = Literal["dense", "compressed"]
 
 
 @dataclass(frozen=True)
@@ -23,27 +25,38 @@ class TurboQuantConfig:
         keys: codec of the keys.
         values: codec of the values.
         center_keys: subtract from all keys of a head their mean at the first compression, and add its score back.
+        center_block: tokens that share a mean key of their own besides; None for the one mean, or without center_keys.
         sink_tokens: first tokens of the sequence that stay dense for good.
         tail_tokens: newest tokens that stay dense at least; with 0, a token is coded before it is first attended to.
         block_tokens: tokens that are coded at a time, when the tail has grown that much beyond tail_tokens.
         key_bits: rule by which each layer's key bits are chosen at the first compression, instead of those of ``keys``;
             None for the same bits on every layer.
+        sliding_layers: whether sliding-window layers, which are bounded anyway, stay "dense" or are "compressed" too.
         preset: name of the contract's preset that these fields are, if they are one; no part of the fingerprint.
     """
 
     keys: Codec[Any]
     values: Codec[Any]
     center_keys: bool = True
+    center_block: int | None = None
     sink_tokens: int = 4
     tail_tokens: int = 128
     block_tokens: int = 64
     key_bits: KeyBits | None = None
+    sliding_layers: SlidingLayers = "dense"
     preset: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse values of the wrong kind and token counts out of range."""
         if type(self.center_keys) is not bool:
             raise ConfigError(f"center_keys is {self.center_keys!r}: use true or false")
+        if self.center_block is not None:
+            if type(self.center_block) is not int or self.center_block < 1:
+                raise ConfigError(f"center_block is {self.center_block!r}: use a whole number from 1 on, or null")
+            if not self.center_keys:  # so that configurations of one effect are equal
+                object.__setattr__(self, "center_block", None)
+        if self.sliding_layers not in get_args(SlidingLayers):
+            raise ConfigError(f"sliding_layers is {self.sliding_layers!r}: use 'dense' or 'compressed'")
         for name, least in (("sink_tokens", 0), ("tail_tokens", 0), ("block_tokens", 1)):
             value = getattr(self, name)
             if type(value) is not int or value < least:

@@ -1,4 +1,4 @@
-"""What an upgrade did, layer by layer: returned by ``upgrade_cache_list``, written nowhere unless asked."""
+"""What an upgrade did, layer by layer, or why it failed: written nowhere unless asked (see ``event_file``)."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +18,7 @@ class UpgradeEvent:
         old_bytes: bytes allocated before.
         new_bytes: bytes allocated after.
         family: model family by which the layer was admitted.
+        research: that family is research-only: its user opted in.
         config: the configuration's label: its preset, or "custom:" and its fingerprint's start.
         keys: codec of this layer's keys, such as "mse 4"; "dense" where it was not compressed.
         values: codec of this layer's values.
@@ -32,6 +33,7 @@ class UpgradeEvent:
     old_bytes: int
     new_bytes: int
     family: str
+    research: bool
     config: str
     keys: str
     values: str
@@ -43,4 +45,27 @@ class UpgradeEvent:
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field, and the ratio, as JSON values."""
-        return asdict(self) | {"ratio": self.ratio}
+        return {"event": "upgrade"} | asdict(self) | {"ratio": self.ratio}
+
+
+@dataclass(frozen=True)
+class UpgradeFailure:
+    """An upgrade that was refused or failed.
+
+    Attributes:
+        error: class name of the exception.
+        message: what it says.
+        rollback: the cache list is as it was before; False where some layers had been exchanged already.
+        family: model family that was named.
+        config: the configuration's label.
+    """
+
+    error: str
+    message: str
+    rollback: bool
+    family: str | None
+    config: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field as JSON values."""
+        return {"event": "failure"} | asdict(self)

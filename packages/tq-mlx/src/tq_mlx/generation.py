@@ -1,19 +1,24 @@
-"""The replacements of mlx-lm's functions: what each of the three hooks puts in place of the original.
+"""The replacements of mlx-lm's functions for one model (speculative decoding, for two, is in ``speculative``).
 
 Each takes the original as its first argument and behaves exactly like it unless compression is asked for, by keyword
-(`turboquant_config`, `turboquant_start`) or, for attention, by the type of the keys.
+(`turboquant_config`, `turboquant_start`, `turboquant_research`, `turboquant_events`) or, for attention, by the type of
+the keys.
 """
 
 from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx_lm.models.cache as upstream_cache
 
 from tq_mlx.attention import streaming_attention
-from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
-from tq_mlx.errors import ConfigError
+from tq_mlx.errors import ConfigError, UnsupportedAttentionError
+from tq_mlx.refusals import no_second_compression, typed_bypass
 from tq_mlx.support import family_of
+from tq_mlx.tensor_parallel import group_of
 from tq_mlx.upgrade import upgrade_cache_list
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
@@ -26,6 +31,8 @@ def make_prompt_cache(
     max_kv_size: int | None = None,
     *,
     turboquant_config: TurboQuantConfig | None = None,
+    turboquant_research: bool = False,
+    turboquant_events: Path | str | None = None,
 ) -> list[Any]:
     """Return the model's caches, compressed from the first token on if a configuration is given."""
     cache = original(model, max_kv_size)
@@ -35,18 +42,25 @@ def make_prompt_cache(
                 "key_bits are chosen from the keys of a prompt, which an empty cache has not: pass turboquant_config "
                 "to generate, or call upgrade_cache_list after the prefill"
             )
-        upgrade_cache_list(cache, 0, config=turboquant_config, model_family=family_of(model))
+        upgrade_cache_list(
+            cache,
+            config=turboquant_config,
+            model_family=family_of(model),
+            research=turboquant_research,
+            events_path=turboquant_events,
+        )
     return cache
 
 
 def generate_step(
     original: Callable[..., Steps],
-    make_cache: Callable[..., list[Any]],
     prompt: mx.array,
     model: Any,
     *args: Any,
     turboquant_config: TurboQuantConfig | None = None,
     turboquant_start: int = 0,
+    turboquant_research: bool = False,
+    turboquant_events: Path | str | None = None,
     prompt_cache: list[Any] | None = None,
     max_kv_size: int | None = None,
     prompt_progress_callback: Callable[[int, int], None] | None = None,
@@ -67,15 +81,23 @@ def generate_step(
             prompt_progress_callback=prompt_progress_callback,
             **kwargs,
         )
-    family = family_of(model)
-    cache = make_cache(model, max_kv_size) if prompt_cache is None else prompt_cache
+    no_second_compression(kwargs)
+    upgrade = partial(
+        upgrade_cache_list,
+        config=turboquant_config,
+        model_family=family_of(model),
+        research=turboquant_research,
+        events_path=turboquant_events,
+        group=group_of(model),
+    )
+    cache = upstream_cache.make_prompt_cache(model, max_kv_size) if prompt_cache is None else prompt_cache
 
     pending = True
 
     def upgrade_if_due() -> None:
         nonlocal pending
         if pending:
-            pending = not upgrade_cache_list(cache, turboquant_start, config=turboquant_config, model_family=family)
+            pending = not upgrade(cache, turboquant_start)
 
     def on_progress(done: int, total: int) -> None:
         upgrade_if_due()
@@ -88,24 +110,28 @@ def generate_step(
             yield step
 
     upgrade_if_due()
-    return steps()
+    return typed_bypass(steps())
 
 
-def scaled_dot_product_attention(
-    original: Callable[..., mx.array],
+def scaled_dot_product_attention(original: Callable[..., mx.array], *args: Any, **kwargs: Any) -> mx.array:
+    """Attend over codes where the keys are a compressed cache's; pass everything else through as it came."""
+    keys = args[1] if len(args) > 1 else kwargs.get("keys")
+    return (attend_over_codes if isinstance(keys, TurboQuantKeysView) else original)(*args, **kwargs)
+
+
+def attend_over_codes(
     queries: mx.array,
-    keys: mx.array | TurboQuantKeysView,
-    values: mx.array | TurboQuantValuesView,
+    keys: TurboQuantKeysView,
+    values: Any,
     cache: Any,
     scale: float,
     mask: mx.array | str | None,
     sinks: mx.array | None = None,
 ) -> mx.array:
-    """Attend over codes where the keys are a compressed cache's; pass everything else through."""
-    if isinstance(keys, TurboQuantKeysView) and isinstance(values, TurboQuantValuesView):
-        return streaming_attention(queries, keys, values, scale=scale, mask=mask, sinks=sinks)
-    return original(queries, keys, values, cache, scale, mask, sinks)
-
-
-PERSISTED = (TurboQuantKVCache,)
-"""Classes that mlx-lm's load_prompt_cache looks up by name in its own cache module."""
+    """Take the arguments of mlx-lm's scaled_dot_product_attention; ``cache`` says nothing that the views do not."""
+    if not isinstance(values, TurboQuantValuesView):
+        raise UnsupportedAttentionError(
+            f"the keys are a compressed cache's but the values are a {type(values).__name__}: leave this model's "
+            "cache dense"
+        )
+    return streaming_attention(queries, keys, values, scale=scale, mask=mask, sinks=sinks)

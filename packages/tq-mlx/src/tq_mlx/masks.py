@@ -30,7 +30,7 @@ class Mask:
             if mask != "causal":
                 raise UnsupportedAttentionError(f"mask {mask!r} is not known: use 'causal', an array or None")
             return cls(None, causal=True, length=query.length, tokens=tokens)
-        return cls(five_axes(mask, query), causal=False, length=query.length, tokens=tokens)
+        return cls(five_axes(mask, query, tokens), causal=False, length=query.length, tokens=tokens)
 
     def apply(self, scores: mx.array, start: int) -> mx.array:
         """Return scores [B, Hk, G, L, n] of the tokens from position ``start`` on with the mask applied."""
@@ -49,10 +49,18 @@ class Mask:
         return mx.maximum(scores + part.astype(mx.float32), LOWEST)
 
 
-def five_axes(mask: mx.array, query: Query) -> mx.array:
-    """Return a mask that broadcasts to [B, Hq, L, T] with its head axis split as [Hk, G]."""
-    mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
-    batch, heads, length, tokens = mask.shape
-    if heads == 1:
-        return mask.reshape(batch, 1, 1, length, tokens)
-    return mask.reshape(batch, heads // query.group, query.group, length, tokens)
+def five_axes(mask: mx.array, query: Query, tokens: int) -> mx.array:
+    """Return a mask that broadcasts to [B, Hq, L, T] with its head axis split as [Hk, G].
+
+    Raises:
+        UnsupportedAttentionError: it does not broadcast to that shape, or is neither boolean nor of a float dtype.
+    """
+    batch, kv_heads = query.plain.shape[:2]
+    scores = (batch, kv_heads * query.group, query.length, tokens)
+    sizes = (1,) * (4 - mask.ndim) + mask.shape
+    if len(sizes) != 4 or any(size not in (1, full) for size, full in zip(sizes, scores, strict=True)):
+        raise UnsupportedAttentionError(f"a mask of shape {mask.shape} does not broadcast to scores of shape {scores}")
+    if mask.dtype != mx.bool_ and not mx.issubdtype(mask.dtype, mx.floating):
+        raise UnsupportedAttentionError(f"a mask of {mask.dtype}: use booleans (True = attend) or floats to be added")
+    heads = (1, 1) if sizes[1] == 1 else (kv_heads, query.group)
+    return mask.reshape(sizes[0], *heads, *sizes[2:])

@@ -25,8 +25,8 @@ class DensePiece:
         return self.keys.shape[-2]
 
     def scores(self, query: Query) -> mx.array:
-        """Return scale · q·k [B, H, rows, n], float32."""
-        return (query.plain @ self.keys.astype(mx.float32).swapaxes(-1, -2)) * query.scale
+        """Return the scores [B, H, rows, n] of the query, float32."""
+        return query.scores_of_dense(query.plain @ self.keys.astype(mx.float32).swapaxes(-1, -2))
 
     def weighted_sum(self, weights: mx.array) -> mx.array:
         """Return Σ p·v [B, H, rows, D], float32."""
@@ -35,9 +35,14 @@ class DensePiece:
 
 @dataclass(frozen=True)
 class PackedPiece:
-    """Coded tokens from position ``start`` on; the codes may hold more than the ``tokens`` that are live."""
+    """Coded tokens from position ``start`` on; the codes may hold more than the ``tokens`` that are live.
+
+    Attributes:
+        first: index among the packed tokens.
+    """
 
     start: int
+    first: int
     tokens: int
     keys: Code
     values: Code
@@ -45,11 +50,9 @@ class PackedPiece:
     value_codec: Codec[Any]
 
     def scores(self, query: Query) -> mx.array:
-        """Return scale · q·k [B, H, rows, tokens], float32."""
-        scores = self.key_codec.rotated_scores(query.rotated, self.keys)[..., : self.tokens]
-        if query.mean_score is not None:
-            scores = scores + query.mean_score
-        return scores * query.scale
+        """Return the scores [B, H, rows, tokens] of the query, float32."""
+        products = self.key_codec.rotated_scores(query.rotated, self.keys)[..., : self.tokens]
+        return query.scores_of_coded(products, self.first)
 
     def weighted_sum(self, weights: mx.array) -> mx.array:
         """Return Σ p·v [B, H, rows, D], float32, still rotated."""
@@ -88,9 +91,9 @@ def split_packed(
     if key_code is None or value_code is None:
         return
     if keys.packed <= longest:
-        yield PackedPiece(start, keys.packed, key_code, value_code, keys.codec, values.codec)
+        yield PackedPiece(start, 0, keys.packed, key_code, value_code, keys.codec, values.codec)
         return
     for first in range(0, keys.packed, longest):
         last = min(first + longest, keys.packed)
         run = [code.map(lambda a, f=first, n=last: a[..., f:n, :]) for code in (key_code, value_code)]
-        yield PackedPiece(start + first, last - first, run[0], run[1], keys.codec, values.codec)
+        yield PackedPiece(start + first, first, last - first, run[0], run[1], keys.codec, values.codec)

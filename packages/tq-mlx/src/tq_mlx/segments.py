@@ -16,19 +16,28 @@ C = TypeVar("C", bound=Code)
 def appended(buffer: mx.array | None, length: int, x: mx.array, step: int) -> mx.array:
     """Return the buffer [..., capacity, width] with tokens x [..., n, width] written behind its first ``length``.
 
-    A capacity that does not suffice grows to a multiple of ``step``, by a sixteenth at least.
-
     Beyond what was written it holds zeros or what was trimmed away: finite numbers that weigh nothing once masked.
     """
-    end = length + x.shape[-2]
+    end, capacity = length + x.shape[-2], 0 if buffer is None else buffer.shape[-2]
     if buffer is None:
-        buffer = mx.zeros((*x.shape[:-2], round_up(end, step), x.shape[-1]), dtype=x.dtype)
-    elif end > buffer.shape[-2]:
-        more = round_up(max(end, length + length // 16), step) - buffer.shape[-2]
+        buffer = mx.zeros((*x.shape[:-2], grown(capacity, length, end, step), x.shape[-1]), dtype=x.dtype)
+    elif end > capacity:
+        more = grown(capacity, length, end, step) - capacity
         room = mx.zeros((*x.shape[:-2], more, x.shape[-1]), dtype=buffer.dtype)
         buffer = mx.concatenate([buffer, room], axis=-2)
+    if x.shape[-2] == buffer.shape[-2]:
+        # Overwriting all of a buffer would give x itself, which may be a view that keeps a whole history alive.
+        return mx.contiguous(x)
     buffer[..., length:end, :] = x
     return buffer
+
+
+def grown(capacity: int, length: int, end: int, step: int) -> int:
+    """Return the capacity with room for ``end`` tokens, of which ``length`` are there.
+
+    One that does not suffice grows to a multiple of ``step``, by a sixteenth at least.
+    """
+    return capacity if end <= capacity else round_up(max(end, length + length // 16), step)
 
 
 def round_up(tokens: int, step: int) -> int:
@@ -97,6 +106,13 @@ class PackedSegment:
         self.keys = appended_code(self.keys, self.length, keys)
         self.values = appended_code(self.values, self.length, values)
         self.length += keys.tokens
+
+    def drop_front(self, count: int) -> None:
+        """Forget the oldest ``count`` tokens; the rest moves into arrays of its own size."""
+        keys, values, length = self.keys, self.values, self.length
+        self.keys, self.values, self.length = None, None, 0
+        if keys is not None and values is not None and count < length:
+            self.append(*(code.map(lambda a: a[..., count:length, :]) for code in (keys, values)))
 
     def truncate(self, length: int) -> None:
         """Keep the oldest ``length`` tokens."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from mlx_lm.models.cache import KVCache, RotatingKVCache
 
-from tq_mlx.cache import TurboQuantKVCache
-from tq_mlx.support import SLIDING
-from tq_mlx.upstream import used_bytes
+from tq_mlx.cache_kinds import kind_of
+from tq_mlx.rotating import CompressedCache
+from tq_mlx.upstream import tokens_seen, used_bytes
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class LayerStatus:
         dense_bytes: bytes that the same tokens take uncompressed, without growth capacity.
         bits_per_value: stored bits per value of the coded tokens; None where nothing is coded.
         codes_read: how often attention has read this layer's codes.
+        family: family of the contract under which the layer was admitted; None where it is dense or was constructed
+            directly.
+        research: that family is research-only: its user opted in.
     """
 
     index: int
@@ -40,6 +43,8 @@ class LayerStatus:
     dense_bytes: int
     bits_per_value: float | None
     codes_read: int
+    family: str | None
+    research: bool
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,11 @@ class CacheStatus:
     def dense_bytes(self) -> int:
         """Bytes that the same tokens take uncompressed."""
         return sum(layer.dense_bytes for layer in self.layers)
+
+    @property
+    def research(self) -> bool:
+        """Whether any layer is compressed only because its user opted in to a research-only family."""
+        return any(layer.research for layer in self.layers)
 
     @property
     def ratio(self) -> float:
@@ -77,19 +87,20 @@ class CacheStatus:
             "dense_bytes": self.dense_bytes,
             "ratio": self.ratio,
             "bits_per_value": self.bits_per_value,
+            "research": self.research,
         }
         return sums | {"layers": [asdict(layer) for layer in self.layers]}
 
 
 def status(cache: Sequence[Any]) -> CacheStatus:
     """Return what is requested and realised on each layer of a model's cache list."""
-    labels = [layer.config.label for layer in cache if isinstance(layer, TurboQuantKVCache)]
+    labels = [layer.config.label for layer in cache if isinstance(layer, CompressedCache)]
     requested = labels[0] if labels else "dense"
     return CacheStatus(tuple(layer_status(index, layer, requested) for index, layer in enumerate(cache)))
 
 
 def layer_status(index: int, cache: Any, requested: str) -> LayerStatus:
-    if isinstance(cache, TurboQuantKVCache):
+    if isinstance(cache, CompressedCache):
         return compressed_status(index, cache)
     return LayerStatus(
         index=index,
@@ -98,15 +109,17 @@ def layer_status(index: int, cache: Any, requested: str) -> LayerStatus:
         keys="dense",
         values="dense",
         reason=dense_reason(cache, requested),
-        offset=cache.offset,
+        offset=tokens_seen(cache),
         nbytes=cache.nbytes,
         dense_bytes=used_bytes(cache) if isinstance(cache, KVCache | RotatingKVCache) else cache.nbytes,
         bits_per_value=None,
         codes_read=0,
+        family=None,
+        research=False,
     )
 
 
-def compressed_status(index: int, cache: TurboQuantKVCache) -> LayerStatus:
+def compressed_status(index: int, cache: CompressedCache) -> LayerStatus:
     memory = cache.memory()
     packed = memory["packed"]
     counts = ", ".join(f"{segment.tokens} {name}" for name, segment in memory.items())
@@ -119,13 +132,17 @@ def compressed_status(index: int, cache: TurboQuantKVCache) -> LayerStatus:
         reason=f"tokens: {counts}",
         offset=cache.offset,
         nbytes=cache.nbytes,
-        dense_bytes=cache.layout.dense_bytes_per_token * cache.offset if cache.layout else 0,
+        dense_bytes=cache.layout.dense_bytes_per_token * cache.size() if cache.layout else 0,
         bits_per_value=packed.bits_per_value if packed.tokens else None,
         codes_read=cache.reads.count,
+        family=cache.admission.family if cache.admission else None,
+        research=cache.admission is not None and cache.admission.research,
     )
 
 
 def dense_reason(cache: Any, requested: str) -> str:
     if requested == "dense":
         return "compression was not asked for"
-    return SLIDING if isinstance(cache, RotatingKVCache) else f"{type(cache).__name__} cannot be compressed"
+    kind = kind_of(cache)
+    # A layer that could be compressed beside one that is: an upgrade that failed in its midst, which may be repeated.
+    return "not compressed yet" if kind.outcome == "compressed" else kind.reason

@@ -1,19 +1,19 @@
-"""upgrade_cache_list: turn a model's dense caches into compressed ones, in place, all layers or none."""
+"""upgrade_cache_list: compress a model's caches in place, behind the support gate, and tell what was done."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import KVCache
 
-from tq_core.codec import check_finite
-from tq_core.errors import NonFiniteError
-from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
-from tq_mlx.events import UpgradeEvent
-from tq_mlx.key_bits import key_norm
+from tq_mlx.conversion import Plan, commit, rehearse
+from tq_mlx.event_file import append_events, check_appendable
+from tq_mlx.events import UpgradeEvent, UpgradeFailure
+from tq_mlx.reader import require_reader
+from tq_mlx.rotating import CompressedCache
 from tq_mlx.support import Verdict, admit_family, judge
-from tq_mlx.upstream import history
+from tq_mlx.upstream import tokens_seen
 
 
 def upgrade_cache_list(
@@ -22,6 +22,9 @@ def upgrade_cache_list(
     *,
     config: TurboQuantConfig,
     model_family: str | None,
+    research: bool = False,
+    events_path: Path | str | None = None,
+    group: mx.distributed.Group | None = None,
 ) -> list[UpgradeEvent]:
     """Compress every layer that supports it, in place.
 
@@ -33,88 +36,97 @@ def upgrade_cache_list(
         k_start: tokens from which on to compress.
         config: what to compress to.
         model_family: name of a family in the contract.
+        research: opt in to a family that the contract lists as research-only.
+        events_path: file to which the events are appended as JSON lines, a failure's too; None writes nothing.
+        group: processes over which the model's heads are sharded, all of which must make this call; None for one.
 
     Returns:
         One event per layer, compressed or not.
 
     Raises:
-        UnsupportedFamilyError: the family is None or not allowlisted.
-        UnsupportedCacheError: a layer's cache is of a type that cannot be compressed.
+        UnsupportedFamilyError: the family is None, not in the contract, or research-only without the opt-in.
+        UnsupportedCacheError: a layer's cache is of a kind that is refused, or no layer can be compressed.
         UnsupportedHeadDimError: the codecs do not serve a layer's head dimension.
         NonFiniteError: a layer holds NaN or Inf.
-        The cache is as it was then.
+        HookError: mlx-lm's attention is not replaced, so that nothing could read the codes.
+        OSError: the events cannot be appended; raised before anything is done unless the disk fills up meanwhile.
+        The cache is as it was then, and after any other error, except where the machine fails in the last pass (see
+        ``conversion``).
     """
-    family = admit_family(model_family)
-    verdicts = [judge(index, layer, config) for index, layer in enumerate(cache)]
-    if not any(verdict.compress for verdict in verdicts) or not due(cache, k_start, config):
-        return []
-    for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
-        if verdict.compress:
-            check_layer(index, layer)
-    events: list[UpgradeEvent] = []
-    configs = layer_configs(cache, verdicts, config)
-    for index, (layer, verdict) in enumerate(zip(cache, verdicts, strict=True)):
-        upgraded = compress_layer(layer, configs[index]) if verdict.compress else layer
-        own = upgraded.config if isinstance(upgraded, TurboQuantKVCache) else None
-        events.append(
-            UpgradeEvent(
-                layer=index,
-                compressed=own is not None,
-                reason=verdict.reason,
-                before=type(layer).__name__,
-                after=type(upgraded).__name__,
-                offset=layer.offset,
-                old_bytes=layer.nbytes,
-                new_bytes=upgraded.nbytes,
-                family=family.name,
-                config=config.label,
-                keys=own.keys.label if own else "dense",
-                values=own.values.label if own else "dense",
-            )
-        )
-        cache[index] = upgraded
+    label = config.label
+    try:
+        require_reader()
+        admission = admit_family(model_family, research=research)
+        verdicts = judge(cache, config)
+        if not due(cache, verdicts, k_start, config):
+            return []
+        if events_path is not None:
+            check_appendable(events_path)
+        plan = rehearse(cache, verdicts, config, admission, group)
+    except BaseException as error:
+        record(events_path, [failure(error, model_family, label, rollback=True)], about=error)
+        raise
+    try:
+        interrupt = commit(cache, plan)
+    except Exception as error:
+        done = sum(isinstance(cache[index], CompressedCache) for index in plan.configs)
+        error.add_note(f"{done} of {len(plan.configs)} layers are compressed; upgrade the list again for the others")
+        record(events_path, [failure(error, model_family, label, rollback=not done)], about=error)
+        raise
+    events = [event_of(index, layer, plan, label) for index, layer in enumerate(cache)]
+    record(events_path, events, about=interrupt)
+    if interrupt is not None:
+        raise interrupt
     return events
 
 
-def due(cache: Sequence[Any], k_start: int, config: TurboQuantConfig) -> bool:
-    """Return whether the time to compress has come: a rule for key bits needs keys beyond the sink to look at."""
-    held = max((layer.offset for layer in cache), default=0)
+def due(cache: Sequence[Any], verdicts: Sequence[Verdict], k_start: int, config: TurboQuantConfig) -> bool:
+    """Return whether there is something to compress and the time has come.
+
+    A rule for key bits needs keys beyond the sink to look at.
+    """
+    if not any(verdict.compress for verdict in verdicts):
+        return False
+    held = max(tokens_seen(layer) for layer in cache)
     return held >= k_start and (config.key_bits is None or held > config.sink_tokens)
 
 
-def layer_configs(
-    cache: Sequence[Any], verdicts: Sequence[Verdict], config: TurboQuantConfig
-) -> dict[int, TurboQuantConfig]:
-    """Return each layer's own configuration, by index, for the layers that are to be compressed."""
-    chosen = [index for index, verdict in enumerate(verdicts) if verdict.compress]
-    if config.key_bits is None:
-        return dict.fromkeys(chosen, config)
-    norms = [layer_key_norm(cache[index], config) for index in chosen]
-    return dict(zip(chosen, config.for_layers(norms), strict=True))
+def event_of(index: int, layer: Any, plan: Plan, label: str) -> UpgradeEvent:
+    """Return what became of a layer."""
+    own = layer.config if isinstance(layer, CompressedCache) else None
+    name, old_bytes = plan.before[index]
+    return UpgradeEvent(
+        layer=index,
+        compressed=own is not None,
+        reason=plan.verdicts[index].reason,
+        before=name,
+        after=type(layer).__name__,
+        offset=tokens_seen(layer),
+        old_bytes=old_bytes,
+        new_bytes=layer.nbytes,
+        family=plan.admission.family,
+        research=plan.admission.research,
+        config=label,
+        keys=own.keys.label if own else "dense",
+        values=own.values.label if own else "dense",
+    )
 
 
-def layer_key_norm(layer: KVCache, config: TurboQuantConfig) -> float:
-    held = history(layer)
-    return key_norm(held[0], sink_tokens=config.sink_tokens, centred=config.center_keys) if held else 0.0
+def failure(error: BaseException, family: str | None, label: str, *, rollback: bool) -> UpgradeFailure:
+    """Return the event of a failed upgrade."""
+    message = "; ".join([str(error), *getattr(error, "__notes__", ())])
+    return UpgradeFailure(type(error).__name__, message, rollback, family, label)
 
 
-def check_layer(index: int, layer: KVCache) -> None:
-    """Raise NonFiniteError, naming the layer, if its keys or values hold NaN or Inf."""
-    held = history(layer)
-    if held is None:
+def record(
+    path: Path | str | None, events: Sequence[UpgradeEvent | UpgradeFailure], *, about: BaseException | None
+) -> None:
+    """Append the events if a path is given; if that fails while an error is being raised, the error gets a note."""
+    if path is None:
         return
-    for side, array in zip(("keys", "values"), held, strict=True):
-        try:
-            check_finite(array)
-        except NonFiniteError as error:
-            raise NonFiniteError(f"layer {index}, {side}: {error}") from error
-
-
-def compress_layer(layer: KVCache, config: TurboQuantConfig) -> TurboQuantKVCache:
-    """Return a compressed cache of the same history."""
-    compressed = TurboQuantKVCache(config)
-    held = history(layer)
-    if held is not None:
-        compressed.load_history(*held)
-        mx.eval(compressed.state)
-    return compressed
+    try:
+        append_events(path, events)
+    except OSError as error:
+        if about is None:
+            raise
+        about.add_note(f"not recorded in {path}: {error}")

@@ -4,12 +4,13 @@ A view stands where mlx-lm's models expect an array of keys or values. It knows 
 scaled_dot_product_attention knows what to do with it; anything else that a model tries is refused by name.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn, Self
 
 import mlx.core as mx
 
 from tq_core import Code, Codec
+from tq_mlx.centring import Centre
 from tq_mlx.errors import UnsupportedAttentionError
 
 
@@ -31,7 +32,7 @@ class SegmentsView:
         code: codes at full buffer capacity, of which the first ``packed`` tokens are live, or None.
         packed: live tokens of the code.
         codec: translates the code.
-        mean: [B, H, 1, D] (float32) to add to every decoded vector, or None.
+        centre: what was subtracted from the coded vectors, or None.
         tail: [B, H, n, D] or None.
         reads: the cache's counter, which attention advances.
     """
@@ -42,7 +43,7 @@ class SegmentsView:
     code: Code | None
     packed: int
     codec: Codec[Any]
-    mean: mx.array | None
+    centre: Centre | None
     tail: mx.array | None
     reads: CodeReads = field(compare=False)
 
@@ -58,16 +59,36 @@ class SegmentsView:
             parts.append(self.sink)
         if self.code is not None and self.packed:
             live = self.codec.decode(self.code)[..., : self.packed, :]
-            parts.append((live if self.mean is None else live + self.mean).astype(self.dtype))
+            centred = live if self.centre is None else live + self.centre.at(0, self.packed)
+            parts.append(centred.astype(self.dtype))
         if self.tail is not None:
             parts.append(self.tail)
         return mx.concatenate(parts, axis=-2)
+
+    def newest(self, tokens: int) -> Self:
+        """Return the view of the newest ``tokens`` tokens."""
+        skipped = self.shape[2] - tokens
+        sink, left = without_oldest(self.sink, skipped)
+        gone = min(left, self.packed)
+        code = self.code if self.code is None or not gone else self.code.map(lambda a: a[..., gone:, :])
+        centre = self.centre if self.centre is None or not gone else self.centre.without_first(gone)
+        tail, _ = without_oldest(self.tail, left - gone)
+        shape = (*self.shape[:2], tokens, self.shape[3])
+        packed = self.packed - gone
+        return replace(self, shape=shape, sink=sink, code=code, packed=packed, centre=centre, tail=tail)
 
     def __getattr__(self, name: str) -> NoReturn:
         raise UnsupportedAttentionError(
             f"a compressed cache's {type(self).__name__} has no {name!r}: this model handles keys and values itself "
             "instead of calling mlx_lm.models.base.scaled_dot_product_attention; leave its cache dense"
         )
+
+
+def without_oldest(tokens: mx.array | None, count: int) -> tuple[mx.array | None, int]:
+    """Return tokens [B, H, n, D] without the oldest ``count``, or None if none is left, and how many more must go."""
+    if tokens is None or count >= tokens.shape[-2]:
+        return None, count - (0 if tokens is None else tokens.shape[-2])
+    return tokens[..., count:, :], 0
 
 
 class TurboQuantKeysView(SegmentsView):

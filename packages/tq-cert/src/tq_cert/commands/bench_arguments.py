@@ -45,6 +45,11 @@ def add_scope(parser: argparse.ArgumentParser, *, context: int, windows: int) ->
         help="default: what the support gate admits; all: every layer, sliding windows too, past the gate, for "
         "evaluation (default: %(default)s)",
     )
+    parser.add_argument(
+        "--research",
+        action="store_true",
+        help="with --layers default: compress a model of a family that the contract lists as research-only, too",
+    )
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +76,7 @@ def scope_of(arguments: argparse.Namespace) -> Scope:
         chunk=arguments.chunk,
         mode=arguments.mode,
         layers=arguments.layers,
+        research=arguments.research,
     )
     scope.check()
     return scope

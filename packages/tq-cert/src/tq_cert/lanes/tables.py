@@ -35,6 +35,11 @@ def show(grids: Iterable[Grid]) -> None:
             console.print(note, style="dim", soft_wrap=True)
 
 
+def megabytes(count: float) -> str:
+    """Bytes in megabytes, one decimal."""
+    return f"{count / 1e6:.1f}"
+
+
 def markdown(grids: Iterable[Grid]) -> str:
     """The tables as GitHub Markdown, each under a heading."""
     return "\n".join(line for grid in grids for line in markdown_lines(grid))

@@ -1,13 +1,13 @@
 """A checkout as the checks see it: contract, packages, documents and workflows, read and never imported."""
 
-import ast
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tq_contract.checks.module import Module, parsed
 from tq_contract.load import load_bytes
 from tq_contract.records import Contract
 
@@ -16,32 +16,6 @@ CONTRACT = "packages/tq-contract/src/tq_contract/contract.json"
 
 class CheckoutError(Exception):
     """A checkout that cannot be read: the message names the file and the remedy."""
-
-
-@dataclass(frozen=True)
-class Module:
-    """A module of a package: its dotted name, its path within the checkout, its source."""
-
-    name: str
-    file: str
-    source: str
-
-    @property
-    def tree(self) -> ast.Module:
-        """The parsed source."""
-        return parsed(self.source)[0]
-
-    @property
-    def nodes(self) -> tuple[ast.AST, ...]:
-        """Every node of the parsed source."""
-        return parsed(self.source)[1]
-
-
-@lru_cache(maxsize=4096)
-def parsed(source: str) -> tuple[ast.Module, tuple[ast.AST, ...]]:
-    """Return the tree of a source text and all its nodes; most checks want them, and of several checkouts."""
-    tree = ast.parse(source)
-    return tree, tuple(ast.walk(tree))
 
 
 @dataclass(frozen=True)

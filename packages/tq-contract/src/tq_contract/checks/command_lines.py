@@ -4,7 +4,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tq_contract.checks.checkout import Checkout, Module
+from tq_contract.checks.checkout import Checkout
+from tq_contract.checks.module import Module
 from tq_contract.checks.syntax import bound_names
 
 
@@ -33,8 +34,8 @@ def programs(checkout: Checkout) -> dict[str, Program]:
 def _arguments_of(method: str, module: Module) -> Iterator[str]:
     """Yield the strings, written there or named by a constant of the module, that calls of a method begin with."""
     bound = bound_names(module.tree)
-    for node in module.nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method:
+    for node in module.of(ast.Call):
+        if isinstance(node.func, ast.Attribute) and node.func.attr == method:
             for argument in node.args:
                 statement = bound.get(argument.id) if isinstance(argument, ast.Name) else None
                 value = statement.value if isinstance(statement, ast.Assign) else argument

@@ -1,10 +1,11 @@
 """Whether the hooks in code are the contract's: each has its replacement, and nothing else upstream is changed."""
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from tq_contract.checks.checkout import CONTRACT, Checkout, Module
+from tq_contract.checks.checkout import CONTRACT, Checkout
 from tq_contract.checks.finding import Finding
+from tq_contract.checks.module import Module
 from tq_contract.checks.syntax import bound_names, dotted, imported
 from tq_contract.records import Hook
 
@@ -19,7 +20,7 @@ def hooks(checkout: Checkout) -> Iterator[Finding]:
         yield from _replacement(hook, runtime)
     allowed = {f"{hook.module}.{hook.name}" for hook in checkout.contract.hooks}
     for module in checkout.modules:
-        for line, target in _changed_upstream(module.nodes):
+        for line, target in _changed_upstream(module):
             if target not in allowed:
                 yield Finding(
                     module.file,
@@ -30,13 +31,9 @@ def hooks(checkout: Checkout) -> Iterator[Finding]:
 
 
 def _replacement(hook: Hook, runtime: list[Module]) -> Iterator[Finding]:
-    found = [
-        (module, statement)
-        for module in runtime
-        if isinstance(statement := bound_names(module.tree).get(hook.name), ast.FunctionDef)
-    ]
+    found = [*_of_its_name(hook, runtime), *_of_a_table(hook, runtime)]
     if not found:
-        message = f"hook {hook.module}.{hook.name} has no replacement: no module of {RUNTIME} defines {hook.name}"
+        message = f"hook {hook.module}.{hook.name} has no replacement: nothing of {RUNTIME} is called or listed so"
         yield Finding(CONTRACT, 0, message, "Define the function, or remove the hook.")
     for module, function in found[1:]:
         message = f"a second replacement of {hook.module}.{hook.name}"
@@ -44,29 +41,52 @@ def _replacement(hook: Hook, runtime: list[Module]) -> Iterator[Finding]:
     for module, function in found[:1]:
         arguments = function.args
         taken = {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-        missing = [] if arguments.kwarg else [name for name in hook.parameters if name not in taken]
+        wanted = [name for name in hook.parameters if name != "self"]  # which comes by position
+        missing = [] if arguments.kwarg else [name for name in wanted if name not in taken]
         for name in missing:
             message = f"{hook.name} does not take {name}, on which the hook relies"
             yield Finding(module.file, function.lineno, message, f"Take it, or remove it from the hook in {CONTRACT}.")
 
 
-def _changed_upstream(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
+def _of_its_name(hook: Hook, runtime: list[Module]) -> Iterator[tuple[Module, ast.FunctionDef]]:
+    """Yield the functions that are called as the hook is."""
+    for module in runtime:
+        if isinstance(function := bound_names(module.tree).get(hook.name), ast.FunctionDef):
+            yield module, function
+
+
+def _of_a_table(hook: Hook, runtime: list[Module]) -> Iterator[tuple[Module, ast.FunctionDef]]:
+    """Yield the functions that a dict holds under the hook's name, as it must where that is a method's."""
+    modules = {module.name: module for module in runtime}
+    for module in runtime:
+        for table in module.of(ast.Dict):
+            for key, value in zip(table.keys, table.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == hook.name:
+                    first, dot, rest = (dotted(value) or "").partition(".")
+                    path = imported(module).get(first, f"{module.name}.{first}") + dot + rest
+                    home = modules.get(path.rpartition(".")[0])
+                    function = bound_names(home.tree).get(path.rpartition(".")[2]) if home else None
+                    if home is not None and isinstance(function, ast.FunctionDef):
+                        yield home, function
+
+
+def _changed_upstream(module: Module) -> Iterator[tuple[int, str]]:
     """Yield the line and the dotted name of every attribute that is set or deleted on something of MLX or mlx-lm."""
-    names = imported(nodes)
-    for node in nodes:
+    names = imported(module)
+    for node in module.of(ast.Assign):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call):
                 names[name] = _imported_by_call(call) or names.get(name, "")
             case _:
                 pass
-    for node in nodes:
+    for node in module.of(ast.Attribute, ast.Call):
         for owner, name in _changes(node):
             path = _upstream_path(owner, names)
             if path is not None:
                 yield owner.lineno, f"{path}.{name}"
 
 
-def _changes(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
+def _changes(node: ast.Attribute | ast.Call) -> Iterator[tuple[ast.expr, str]]:
     match node:
         case ast.Attribute(value=owner, attr=name, ctx=ast.Store() | ast.Del()):
             yield owner, name

@@ -1,10 +1,12 @@
 """Whether each package exports the names that the contract lists, and each of them is there."""
 
 import ast
+import json
 from collections.abc import Iterator
 
-from tq_contract.checks.checkout import CONTRACT, Checkout, Module, Source
+from tq_contract.checks.checkout import CONTRACT, Checkout, Source
 from tq_contract.checks.finding import Finding
+from tq_contract.checks.module import Module
 from tq_contract.checks.syntax import bound_names, exported
 from tq_contract.records.checkout import Package
 
@@ -35,12 +37,13 @@ def _package(source: Source, package: Package, checkout: Checkout) -> Iterator[F
         return
     line, names = (found[0].lineno, found[1]) if found else (1, [])
     entry = f"{package.name} in /packages of {CONTRACT}"
+    as_in_code = f'or write for {entry}: "public": {json.dumps(sorted(set(names)))}.'
     if unlisted := sorted(set(names) - set(package.public)):
         message = f"exports {', '.join(unlisted)}, which the contract does not list"
-        yield Finding(module.file, line, message, f"Remove it from __all__, or add it to {entry}.")
+        yield Finding(module.file, line, message, f"Remove it from __all__, {as_in_code}")
     if unexported := sorted(set(package.public) - set(names)):
         message = f"does not export {', '.join(unexported)}, which the contract lists"
-        yield Finding(module.file, line, message, f"Add it to __all__, or remove it from {entry}.")
+        yield Finding(module.file, line, message, f"Add it to __all__, {as_in_code}")
     bound = bound_names(module.tree)
     for name in sorted(set(names)):
         if not _is_there(name, bound, source.modules, package.module):

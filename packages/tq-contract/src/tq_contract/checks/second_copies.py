@@ -3,87 +3,117 @@
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from tq_contract.checks.checkout import Checkout
 from tq_contract.checks.finding import Finding
+from tq_contract.checks.module import Module
 from tq_contract.checks.syntax import strings
 from tq_contract.records import Contract
 from tq_contract.window import OPEN_WINDOW
 
 REMEDY = "Read it from tq_contract.load(), or waive it with a reason."
-TOKENS = ("sink_tokens", "tail_tokens", "block_tokens")
+TOKENS = ("sink_tokens", "tail_tokens", "block_tokens", "center_block")
 SCHEMA_VERSION = ("schema_version", "state_schema_version")
 TELLING = 3  # constants that an expression shares with a preset's codec before it counts as its copy
 
 Copy = tuple[int, str]  # line, what is copied
-Nodes = Sequence[ast.AST]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the contract says that no source may say again.
+
+    Attributes:
+        presets: names and aliases.
+        families: names and model types.
+        hooks: names of the hooked functions, with and without their module.
+        tokens: values by parameter of presets.
+        thresholds: metric and value; whole numbers tell nothing.
+        schema_version: of a cache's state.
+        codecs: the plain fields of every preset's codecs.
+    """
+
+    presets: frozenset[str]
+    families: frozenset[str]
+    hooks: frozenset[str]
+    tokens: dict[str, set[int]]
+    thresholds: frozenset[tuple[str, float]]
+    schema_version: int
+    codecs: tuple[dict[str, Any], ...]
 
 
 def second_copies(checkout: Checkout) -> Iterator[Finding]:
-    """No package repeats presets, allowlists, thresholds, version windows or the state's schema version."""
-    contract = checkout.contract
+    """No package repeats presets, allowlists, hooks, thresholds, version windows or the state's schema version."""
+    written = _written(checkout.contract)
     for module in checkout.modules:
         copies = {
-            *_preset_names(module.nodes, contract),
-            *_windows(module.nodes),
-            *_allowlists(module.nodes, contract),
-            *_numbers(module.nodes, contract),
-            *_codecs(module.nodes, contract),
+            *_texts(module, written),
+            *_lists(module, written),
+            *_numbers(module, written),
+            *_codecs(module, written),
         }
         for line, copy in sorted(copies):
             yield Finding(module.file, line, f"a second copy of {copy}", REMEDY)
 
 
-def _preset_names(nodes: Nodes, contract: Contract) -> Iterator[Copy]:
-    names = {name for preset in contract.presets for name in (preset.name, *preset.aliases)}
-    for node in strings(nodes):
-        if node.value in names:
-            yield node.lineno, f"the preset name {node.value!r}"
-
-
-def _windows(nodes: Nodes) -> Iterator[Copy]:
-    for node in strings(nodes):
-        if re.fullmatch(OPEN_WINDOW, str(node.value)):
-            yield node.lineno, f"a version window, {node.value!r}"
-
-
-def _allowlists(nodes: Nodes, contract: Contract) -> Iterator[Copy]:
-    """Two families or model types side by side, or something compared with one."""
-    names = {name for family in contract.families for name in (family.name, *family.model_types)}
-    for node in nodes:
-        match node:
-            case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items) | ast.Dict(keys=items):
-                fewest = 2
-            case ast.Compare(left=left, comparators=right):
-                items, fewest = [left, *right], 1
-            case _:
-                continue
-        found = sorted(names & {item.value for item in items if isinstance(item, ast.Constant) and item.value})
-        if len(found) >= fewest:
-            yield node.lineno, f"the families, {', '.join(map(str, found))}"
-
-
-def _numbers(nodes: Nodes, contract: Contract) -> Iterator[Copy]:
-    presets = [preset.parameters for preset in contract.presets]
-    tokens = {field: {getattr(preset, field) for preset in presets} - {0} for field in TOKENS}
+def _written(contract: Contract) -> Written:
+    parameters = [preset.parameters for preset in contract.presets]
     thresholds = {(one.metric, one.value) for stage in contract.certification.stages for one in stage.thresholds}
-    telling = {(metric, value) for metric, value in thresholds if value != int(value)}
-    for line, name, value in _named_numbers(nodes):
+    codecs = [msgspec.to_builtins(codec) for one in parameters for codec in (one.keys, one.values)]
+    return Written(
+        presets=frozenset(name for preset in contract.presets for name in (preset.name, *preset.aliases)),
+        families=frozenset(name for family in contract.families for name in (family.name, *family.model_types)),
+        hooks=frozenset(name for hook in contract.hooks for name in (hook.name, f"{hook.module}.{hook.name}")),
+        tokens={field: {value for one in parameters if (value := getattr(one, field))} for field in TOKENS},
+        thresholds=frozenset((metric, value) for metric, value in thresholds if value != int(value)),
+        schema_version=contract.state.schema_version,
+        codecs=tuple(_plain(codec) for codec in codecs),
+    )
+
+
+def _texts(module: Module, written: Written) -> Iterator[Copy]:
+    for line, text in strings(module):
+        if text in written.presets:
+            yield line, f"the preset name {text!r}"
+        if re.fullmatch(OPEN_WINDOW, text):
+            yield line, f"a version window, {text!r}"
+
+
+def _lists(module: Module, written: Written) -> Iterator[Copy]:
+    """Two families, model types or hooks side by side, or something compared with a family or model type."""
+    for node in module.of(ast.List, ast.Tuple, ast.Set, ast.Dict):
+        texts = _texts_among(node.keys if isinstance(node, ast.Dict) else node.elts)
+        if len(families := sorted(texts & written.families)) > 1:
+            yield node.lineno, f"the families, {', '.join(families)}"
+        if len(hooks := sorted(texts & written.hooks)) > 1:
+            yield node.lineno, f"the hooks, {', '.join(hooks)}"
+    for node in module.of(ast.Compare):
+        if families := sorted(_texts_among([node.left, *node.comparators]) & written.families):
+            yield node.lineno, f"the families, {', '.join(families)}"
+
+
+def _texts_among(items: Sequence[ast.expr | None]) -> set[str]:
+    return {item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)}
+
+
+def _numbers(module: Module, written: Written) -> Iterator[Copy]:
+    for line, name, value in _named_numbers(module):
         field = name.lower().lstrip("_")
-        if value in tokens.get(field, ()):
+        if value in written.tokens.get(field, ()):
             yield line, f"a preset parameter, {name} = {value}"
-        if any(metric in field and value == limit for metric, limit in telling):
+        if any(metric in field and value == limit for metric, limit in written.thresholds):
             yield line, f"a threshold, {name} = {value}"
-        if field in SCHEMA_VERSION and value == contract.state.schema_version:
+        if field in SCHEMA_VERSION and value == written.schema_version:
             yield line, f"the state's schema version, {name} = {value}"
 
 
-def _named_numbers(nodes: Nodes) -> Iterator[tuple[int, str, float]]:
+def _named_numbers(module: Module) -> Iterator[tuple[int, str, float]]:
     """Yield the numbers that are assigned, passed or given as a default under a name."""
-    for node in nodes:
+    for node in module.of(ast.Assign, ast.AnnAssign, ast.keyword, ast.Dict, ast.arguments):
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=(int() | float()) as value)):
                 yield node.lineno, name, value
@@ -109,31 +139,22 @@ def _named_numbers(nodes: Nodes) -> Iterator[tuple[int, str, float]]:
                 pass
 
 
-def _codecs(nodes: Nodes, contract: Contract) -> Iterator[Copy]:
+def _codecs(module: Module, written: Written) -> Iterator[Copy]:
     """Yield the dicts and calls whose constants all stand in the codec of one preset."""
-    codecs = [
-        _plain(msgspec.to_builtins(codec)).items()
-        for preset in contract.presets
-        for codec in (preset.parameters.keys, preset.parameters.values)
-    ]
-    for node in nodes:
+    for node in module.of(ast.Call, ast.Dict):
         constants = _constants(node)
         telling = [value for value in constants.values() if value not in (None, False)]
-        if len(telling) >= TELLING and any(constants.items() <= codec for codec in codecs):
-            line = node.lineno if isinstance(node, ast.expr) else 0
-            yield line, f"a preset's codec, {', '.join(f'{name} = {value}' for name, value in constants.items())}"
+        if len(telling) >= TELLING and any(constants.items() <= codec.items() for codec in written.codecs):
+            copied = ", ".join(f"{name} = {value}" for name, value in constants.items())
+            yield node.lineno, f"a preset's codec, {copied}"
 
 
-def _constants(node: ast.AST) -> dict[str, Any]:
-    match node:
-        case ast.Call(keywords=keywords):
-            pairs = [(keyword.arg, keyword.value) for keyword in keywords]
-        case ast.Dict(keys=keys, values=values):
-            pairs = [
-                (key.value, value) for key, value in zip(keys, values, strict=True) if isinstance(key, ast.Constant)
-            ]
-        case _:
-            return {}
+def _constants(node: ast.Call | ast.Dict) -> dict[str, Any]:
+    if isinstance(node, ast.Call):
+        pairs = [(keyword.arg, keyword.value) for keyword in node.keywords]
+    else:
+        named = zip(node.keys, node.values, strict=True)
+        pairs = [(key.value, value) for key, value in named if isinstance(key, ast.Constant)]
     return {str(name): value.value for name, value in pairs if isinstance(value, ast.Constant)}
 
 

@@ -1,7 +1,9 @@
 """What the checks look for in parsed Python: names that a module binds, string constants that are not documentation."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+
+from tq_contract.checks.module import Module
 
 
 def bound_names(tree: ast.Module) -> dict[str, ast.stmt]:
@@ -20,13 +22,12 @@ def exported(tree: ast.Module) -> tuple[ast.stmt, list[str]] | None:
     return None
 
 
-def strings(nodes: Iterable[ast.AST]) -> Iterator[ast.Constant]:
-    """Yield every string constant except documentation and other bare strings."""
-    nodes = list(nodes)
-    bare = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-    for node in nodes:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
-            yield node
+def strings(module: Module) -> Iterator[tuple[int, str]]:
+    """Yield line and text of every string constant except documentation and other bare strings."""
+    bare = {id(node.value) for node in module.of(ast.Expr)}
+    for node in module.of(ast.Constant):
+        if isinstance(node.value, str) and id(node) not in bare:
+            yield node.lineno, node.value
 
 
 def dotted(node: ast.expr) -> str | None:
@@ -39,16 +40,15 @@ def dotted(node: ast.expr) -> str | None:
     return None
 
 
-def imported(nodes: Iterable[ast.AST]) -> dict[str, str]:
+def imported(module: Module) -> dict[str, str]:
     """Return what each imported name stands for, wherever in the module it is imported: local name → dotted path."""
     names: dict[str, str] = {}
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                names[alias.asname or alias.name.partition(".")[0]] = (
-                    alias.name if alias.asname else alias.name.partition(".")[0]
-                )
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+    for node in module.of(ast.Import):
+        for alias in node.names:
+            top = alias.name.partition(".")[0]
+            names[alias.asname or top] = alias.name if alias.asname else top
+    for node in module.of(ast.ImportFrom):
+        if node.module and not node.level:
             names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
     return names
 

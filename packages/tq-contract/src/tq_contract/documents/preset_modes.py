@@ -2,7 +2,7 @@
 
 from tq_contract.documents.markdown import bullets, code, codes, document, table
 from tq_contract.documents.wording import CLASSIFICATIONS, codec_in_words, keys_in_words
-from tq_contract.records import Classification, CodecSpec, Contract, MseSpec, Preset, UniformSpec
+from tq_contract.records import Classification, CodecSpec, Contract, MseSpec, Parameters, Preset, UniformSpec
 
 
 def render(contract: Contract) -> str:
@@ -27,7 +27,7 @@ def _preset(preset: Preset) -> str:
         ("", _detail(parameters.keys)),
         ("values", codec_in_words(parameters.values)),
         ("", _detail(parameters.values)),
-        ("key centring", "on" if parameters.center_keys else "off"),
+        ("key centring", _centring(parameters)),
         (
             "dense tokens",
             f"the first {parameters.sink_tokens} and the newest {parameters.tail_tokens}, coded in blocks of "
@@ -36,6 +36,13 @@ def _preset(preset: Preset) -> str:
     ]
     also = f" Also called {codes(preset.aliases)}." if preset.aliases else ""
     return f"### {preset.name}\n\n{preset.summary}{also}\n\n{table(('parameter', 'value'), rows)}"
+
+
+def _centring(parameters: Parameters) -> str:
+    if not parameters.center_keys:
+        return "off"
+    block = parameters.center_block
+    return "on one mean" if block is None else f"on the mean, and on a mean of each block of {block} tokens"
 
 
 def _detail(codec: CodecSpec) -> str:

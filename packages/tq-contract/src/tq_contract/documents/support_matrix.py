@@ -16,7 +16,9 @@ D is the head dimension, b the bits of a code, ⌈x⌉₃₂ is x rounded up to 
 | `mse`, `uniform` | ⌈D·b⌉₃₂ + 16 · (gains: 1, or D over the group) |
 | `prod` | ⌈D·(b − 1)⌉₃₂ + 16 + ⌈rows⌉₃₂ + 16; with b = 1 the sketch alone |
 | `polar` | ⌈Σ over levels ℓ of bits(ℓ)·D/2^ℓ⌉₈ + 16 · D/2^levels |
-| `topk` | ⌈D·b⌉₃₂ + ⌈groups·k·⌈log₂ group⌉⌉₃₂ + 16 · groups·(2 + k) |"""
+| `topk` | ⌈D·b⌉₃₂ + ⌈groups·k·⌈log₂ group⌉⌉₃₂ + 16 · groups·(2 + k) |
+
+A preset with a mean key per block of tokens stores one more coded key for each block."""
 
 
 def render(contract: Contract) -> str:

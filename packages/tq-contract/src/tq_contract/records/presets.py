@@ -8,7 +8,7 @@ from tq_contract.records.codecs import CodecSpec
 from tq_contract.records.fields import Name, Record, Text
 
 Tokens: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-BlockTokens: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+BlockLength: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Classification: TypeAlias = Literal["paper-facing", "supported", "compatibility-only", "research-only"]
 
 
@@ -33,10 +33,12 @@ class Parameters(Record, frozen=True):
     keys: CodecSpec
     values: CodecSpec
     center_keys: bool
+    center_block: BlockLength | None
     sink_tokens: Tokens
     tail_tokens: Tokens
-    block_tokens: BlockTokens
+    block_tokens: BlockLength
     key_bits: KeyBitsSpec | None
+    sliding_layers: Literal["dense", "compressed"]
 
 
 class Preset(Record, frozen=True):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from tq_contract.records.fields import Identifier, ModulePath, Record, Text
+from tq_contract.records.fields import Attribute, Identifier, ModulePath, Record, Text
 from tq_contract.window import CLOSED_WINDOW, OPEN_WINDOW
 
 OpenWindow: TypeAlias = Annotated[str, Meta(pattern=OPEN_WINDOW)]
@@ -50,10 +50,10 @@ class Surface(Record, frozen=True):
 
 
 class Hook(Record, frozen=True):
-    """An upstream function that is replaced, and the parameters that the replacement relies on."""
+    """An upstream function or `Class.method` that is replaced, and the parameters that the replacement relies on."""
 
     module: ModulePath
-    name: Identifier
+    name: Attribute
     parameters: Annotated[tuple[Identifier, ...], Meta(min_length=1)]
 
 

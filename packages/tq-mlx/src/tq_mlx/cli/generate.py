@@ -9,11 +9,13 @@ from typing import Any
 from rich.console import Console
 
 from tq_mlx import openblas
+from tq_mlx.cli.arguments import natural, positive
 from tq_mlx.cli.model import load_model, prompt_tokens
+from tq_mlx.cli.presets import add_preset, named_config
 from tq_mlx.cli.progress import progress_bar
+from tq_mlx.cli.research import add_research
 from tq_mlx.cli.run import Comparison, Run, compare, run
-from tq_mlx.cli.tables import comparison_table, layer_summary
-from tq_mlx.config import TurboQuantConfig
+from tq_mlx.cli.tables import comparison_table, status_summary
 from tq_mlx.errors import ConfigError
 from tq_mlx.support import admit_family, family_of
 
@@ -21,47 +23,32 @@ from tq_mlx.support import admit_family, family_of
 def add_to(subcommands: Any) -> None:
     """Add the subcommand's parser."""
     parser = subcommands.add_parser("generate", help="generate text from a compressed cache", description=__doc__)
-    parser.add_argument("--model", required=True, metavar="DIR", help="directory of an mlx-lm model")
-    parser.add_argument("--preset", required=True, metavar="NAME", help="preset of the contract, such as lloyd_k4v4")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="directory of an mlx-lm model, or a hub name")
+    add_preset(parser)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--prompt", metavar="TEXT", help="the prompt; - reads standard input")
-    source.add_argument("--prompt-file", metavar="FILE", type=Path)
-    parser.add_argument("--max-tokens", type=positive, default=256, metavar="N", help="default: %(default)s")
+    source.add_argument("--prompt-file", metavar="FILE", type=Path, help="a file with the prompt, UTF-8")
+    parser.add_argument(
+        "--max-tokens", type=positive, default=256, metavar="N", help="to generate (default: %(default)s)"
+    )
     parser.add_argument("--start", type=natural, default=0, metavar="N", help="compress from N tokens on (default: 0)")
     parser.add_argument("--raw", action="store_true", help="do not apply the model's chat template to the prompt")
     parser.add_argument("--compare", action="store_true", help="run the dense cache too, and measure the difference")
+    add_research(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=generate)
 
 
-def positive(text: str) -> int:
-    """Read a whole number from 1 on."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
-    return value
-
-
-def natural(text: str) -> int:
-    """Read a whole number from 0 on."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is not 0 or more")
-    return value
-
-
 def generate(options: argparse.Namespace) -> int:
     """Run the subcommand."""
-    config = TurboQuantConfig.from_preset(options.preset)
+    config = named_config(options.preset)
     prompt = read_prompt(options)
     if openblas.outcome == "missing":
         print(f"tq-mlx: {openblas.ADVICE}", file=sys.stderr)
     model, tokenizer = load_model(options.model)
-    admit_family(family_of(model))
+    admit_family(family_of(model), research=options.research)
     tokens = prompt_tokens(tokenizer, prompt, raw=options.raw)
-    if not tokens:
-        raise ConfigError("the prompt is empty: give it at least one token")
-    limits = {"max_tokens": options.max_tokens, "start": options.start}
+    limits = {"max_tokens": options.max_tokens, "start": options.start, "research": options.research}
     with progress_bar("prompt", quiet=options.json) as progress:
         if options.compare:
             outcome = compare(model, tokenizer, tokens, config, progress=progress, **limits)
@@ -75,10 +62,21 @@ def generate(options: argparse.Namespace) -> int:
 
 
 def read_prompt(options: argparse.Namespace) -> str:
-    """Return the prompt from where the options say."""
-    if options.prompt_file is not None:
-        return options.prompt_file.read_text(encoding="utf-8")
-    return sys.stdin.read() if options.prompt == "-" else options.prompt
+    """Return the prompt from where the options say; ConfigError if it is empty or no text."""
+    try:
+        if options.prompt_file is not None:
+            prompt = options.prompt_file.read_text(encoding="utf-8")
+        elif options.prompt == "-":
+            if sys.stdin.isatty():
+                print("Type the prompt; Ctrl-D ends it.", file=sys.stderr)
+            prompt = sys.stdin.read()
+        else:
+            prompt = options.prompt
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the prompt is no UTF-8 text: {error}") from error
+    if not prompt.strip():
+        raise ConfigError("the prompt is empty: give it at least one word")
+    return prompt
 
 
 def show(outcome: Run | Comparison) -> None:
@@ -88,4 +86,4 @@ def show(outcome: Run | Comparison) -> None:
     console = Console(stderr=True)
     if isinstance(outcome, Comparison):
         console.print(comparison_table(outcome))
-    console.print(layer_summary(compressed))
+    console.print(status_summary(compressed.status, compressed.label))

@@ -4,12 +4,14 @@ Exit codes: 0 good, 1 findings, 2 usage or input/output, 3 refused.
 """
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from tq_contract import UnknownNameError
 from tq_core import NonFiniteError, TurboQuantError
-from tq_mlx.cli import generate
+from tq_mlx.cli import chat, generate, plan
 from tq_mlx.errors import (
     HookError,
     UnsupportedAttentionError,
@@ -19,7 +21,7 @@ from tq_mlx.errors import (
 
 REFUSALS = (HookError, NonFiniteError, UnsupportedAttentionError, UnsupportedCacheError, UnsupportedFamilyError)
 
-COMMANDS = (generate,)
+COMMANDS = (generate, chat, plan)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("tq-mlx: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has had enough; nothing may be left for Python to flush at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except REFUSALS as error:
         print(f"tq-mlx: refused: {error}", file=sys.stderr)
         return 3

@@ -1,14 +1,20 @@
-"""Load a model for the command line: from a directory, or by the name of a cached hub model."""
+"""Find a model for the command line: in a directory, or by the name of a hub model."""
 
 import contextlib
 import io
 import logging
 import os
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 from mlx_lm import load
+from mlx_lm.utils import load_config  # pyright: ignore[reportUnknownVariableType]
 
 from tq_mlx.errors import ConfigError
+
+CONFIG = "config.json"
 
 
 def load_model(name: str) -> tuple[Any, Any]:
@@ -18,11 +24,45 @@ def load_model(name: str) -> tuple[Any, Any]:
         with contextlib.redirect_stdout(io.StringIO()):
             model, tokenizer = load(name)[:2]
     except (OSError, ValueError, KeyError) as error:
-        where = (
-            "it holds no model that mlx-lm reads" if os.path.isdir(name) else "it is no directory, and no hub has it"
-        )
+        if is_path(name) and not os.path.isdir(name):
+            raise ConfigError(f"cannot load the model {name!r}: there is no such directory") from error
+        where = "it holds no model that mlx-lm reads" if os.path.isdir(name) else "no directory, and no hub gives it"
         raise ConfigError(f"cannot load the model {name!r} ({where}): {error}") from error
     return model, tokenizer
+
+
+def is_path(name: str) -> bool:
+    """Return whether a model's name can be no hub's ``name`` or ``owner/name``."""
+    return name.startswith((".", "~", os.sep)) or name.count("/") > 1 or os.path.exists(name)
+
+
+def read_config(name: str) -> dict[str, Any]:
+    """Return the config.json of a directory, of that file itself or of a hub model in the local cache; no network."""
+    path = Path(name)
+    found = path.parent if path.name == CONFIG and path.is_file() else path
+    if not found.is_dir():
+        cached = None if path.exists() else cached_config(name)
+        if cached is None:
+            raise ConfigError(f"cannot plan for {name!r}: it is no directory, no {CONFIG} and no hub model cached here")
+        found = Path(cached).parent
+    try:
+        config = cast(Any, load_config(found))
+    except FileNotFoundError as error:
+        raise ConfigError(f"cannot plan for {name!r}: the directory holds no {CONFIG}") from error
+    except ValueError as error:
+        raise ConfigError(f"cannot plan for {name!r}: its {CONFIG} is no JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise ConfigError(f"cannot plan for {name!r}: its {CONFIG} is no JSON object")
+    return cast(dict[str, Any], config)
+
+
+def cached_config(name: str) -> str | None:
+    """Return the path of the config.json of a hub model that was downloaded before."""
+    try:
+        path = try_to_load_from_cache(name, CONFIG)
+    except HFValidationError:
+        return None
+    return path if isinstance(path, str) else None
 
 
 def prompt_tokens(tokenizer: Any, prompt: str, *, raw: bool) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mlx_lm.generate import stream_generate  # pyright: ignore[reportUnknownVariableType]
@@ -49,6 +50,7 @@ class Run:
             "text": self.text,
             "preset": self.label,
             "model_family": self.family,
+            "research": self.status.research,
             "prompt_tokens": self.prompt_tokens,
             "generated_tokens": len(self.tokens),
             "tokens_per_second": self.tokens_per_second,
@@ -85,6 +87,7 @@ def run(
     *,
     max_tokens: int,
     start: int,
+    research: bool,
     progress: Progress,
 ) -> Run:
     """Generate greedily from the prompt's tokens, through mlx-lm's own loop; dense without a configuration."""
@@ -101,6 +104,7 @@ def run(
             prompt_progress_callback=progress,
             turboquant_config=config,
             turboquant_start=start,
+            turboquant_research=research,
         )
         for response in responses:
             text += response.text
@@ -126,14 +130,15 @@ def compare(
     *,
     max_tokens: int,
     start: int,
+    research: bool,
     progress: Progress,
 ) -> Comparison:
     """Generate dense and compressed, then force the dense run's tokens through both caches."""
-    limits = {"max_tokens": max_tokens, "start": start}
-    dense = run(model, tokenizer, prompt, None, progress=progress, **limits)
-    compressed = run(model, tokenizer, prompt, config, progress=progress, **limits)
+    limited = partial(run, max_tokens=max_tokens, start=start, research=research, progress=progress)
+    dense = limited(model, tokenizer, prompt, None)
+    compressed = limited(model, tokenizer, prompt, config)
     with hooks_installed():
         forced = make_prompt_cache(model)
-        upgrade_cache_list(forced, 0, config=config, model_family=family_of(model))
+        upgrade_cache_list(forced, 0, config=config, model_family=family_of(model), research=research)
         divergence = mean_divergence(model, prompt, dense.tokens, make_prompt_cache(model), forced, progress)
     return Comparison(dense, compressed, divergence)

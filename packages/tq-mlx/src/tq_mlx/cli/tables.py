@@ -1,8 +1,12 @@
 """Tables for people."""
 
+from collections import Counter
+
 from rich.table import Table
 
-from tq_mlx.cli.run import Comparison, Run
+from tq_mlx.admission import OPTED_IN
+from tq_mlx.cli.run import Comparison
+from tq_mlx.status import CacheStatus
 
 
 def comparison_table(outcome: Comparison) -> Table:
@@ -20,15 +24,14 @@ def comparison_table(outcome: Comparison) -> Table:
     return table
 
 
-def layer_summary(run: Run) -> str:
+def status_summary(held: CacheStatus, label: str) -> str:
     """Return how many layers are compressed, and why the others are not."""
-    layers = run.status.layers
-    compressed = [layer for layer in layers if layer.realised != "dense"]
+    compressed = [layer for layer in held.layers if layer.realised != "dense"]
     reads = sum(layer.codes_read for layer in compressed)
-    lines = [f"{len(compressed)} of {len(layers)} layers compressed with {run.label}; codes read {reads} times"]
-    for reason in dict.fromkeys(layer.reason for layer in layers if layer.realised == "dense"):
-        count = sum(layer.reason == reason for layer in layers)
-        lines.append(f"{count} layers dense: {reason}")
+    note = f" ({OPTED_IN})" if held.research else ""
+    lines = [f"{len(compressed)} of {len(held.layers)} layers compressed with {label}{note}; codes read {reads} times"]
+    for reason, count in Counter(layer.reason for layer in held.layers if layer.realised == "dense").items():
+        lines.append(f"{count} {'layer' if count == 1 else 'layers'} dense: {reason}")
     return "\n".join(lines)
 
 

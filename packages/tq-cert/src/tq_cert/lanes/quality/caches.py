@@ -11,7 +11,8 @@ from mlx_lm.models.cache import KVCache, RotatingKVCache, make_prompt_cache
 from tq_cert.errors import OptionError, SlidingWindowError, UnknownMethodError, UnservedMethodError
 from tq_cert.lanes.quality.methods import Dense, Method, MlxQuantized, TurboQuant
 from tq_cert.lanes.quality.settings import Scope
-from tq_mlx.upgrade import layer_key_norm
+from tq_mlx.conversion import layer_key_norm
+from tq_mlx.rotating import CompressedCache
 
 Caches = list[Any]
 
@@ -75,7 +76,8 @@ def compressed(caches: Caches, config: tq_mlx.TurboQuantConfig, model: Any, scop
     """Our caches in the place of the dense ones: all of them, or those that the support gate admits."""
     if scope.layers == "all":
         return [tq_mlx.TurboQuantKVCache(config) for _ in caches]
-    tq_mlx.upgrade_cache_list(caches, config=config, model_family=tq_mlx.family_of(model))
+    family = tq_mlx.family_of(model)
+    tq_mlx.upgrade_cache_list(caches, config=config, model_family=family, research=scope.research)
     return caches
 
 
@@ -83,14 +85,21 @@ def with_key_bits(caches: Caches, config: tq_mlx.TurboQuantConfig, seen: Caches)
     """The same caches, each compressed one with the key bits that the configuration's rule chooses for its layer."""
     if config.key_bits is None:
         return caches
-    chosen = [index for index, cache in enumerate(caches) if isinstance(cache, tq_mlx.TurboQuantKVCache)]
+    chosen = [index for index, cache in enumerate(caches) if isinstance(cache, CompressedCache)]
     if any(seen[index].offset <= config.sink_tokens for index in chosen):
         problem = "the rule for key bits looks at the first chunk, which ends within the sink"
         raise OptionError("--chunk", problem, f"use more than {config.sink_tokens}")
     norms = [layer_key_norm(seen[index], config) for index in chosen]
     for index, own in zip(chosen, config.for_layers(norms), strict=True):
-        caches[index] = tq_mlx.TurboQuantKVCache(own)
+        caches[index] = same_kind(caches[index], own)
     return caches
+
+
+def same_kind(cache: CompressedCache, config: tq_mlx.TurboQuantConfig) -> CompressedCache:
+    """An empty compressed cache of the same kind with another configuration."""
+    if isinstance(cache, tq_mlx.TurboQuantRotatingKVCache):
+        return tq_mlx.TurboQuantRotatingKVCache(config, cache.window, cache.admission)
+    return tq_mlx.TurboQuantKVCache(config, cache.admission)
 
 
 def config_of(method: TurboQuant, scope: Scope) -> tq_mlx.TurboQuantConfig:

@@ -10,11 +10,12 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 from mlx_lm.models.cache import QuantizedKVCache
 
 from tq_cert.errors import CodesNotReadError, NonFiniteDivergenceError
+from tq_mlx.rotating import CompressedCache
 
 
 def compressed_layers(caches: Sequence[Any]) -> int:
     """Layers whose cache is of a compressed kind."""
-    return sum(isinstance(cache, tq_mlx.TurboQuantKVCache | QuantizedKVCache) for cache in caches)
+    return sum(isinstance(cache, CompressedCache | QuantizedKVCache) for cache in caches)
 
 
 def check_finite(method: str, kl: Sequence[float], start: int) -> None:
@@ -37,7 +38,7 @@ def check_codes_were_read(method: str, caches: list[Any], kl: Sequence[float]) -
     unread = [
         layer.index
         for layer, cache in zip(layers, caches, strict=True)
-        if isinstance(cache, tq_mlx.TurboQuantKVCache) and not layer.codes_read
+        if isinstance(cache, CompressedCache) and not layer.codes_read
     ]
     if unread:
         raise CodesNotReadError(method, f"attention never read the codes of layers {unread}")

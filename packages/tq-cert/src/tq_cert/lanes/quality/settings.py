@@ -22,6 +22,7 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         mode: "stress" codes every token but the sinks at once; "service" keeps the configuration's own tail.
         layers: "all" builds a plain cache for each layer, past the support gate, for evaluation; "default" takes
             the model's own caches and compresses what the support gate admits.
+        research: the gate admits a research-only family too.
     """
 
     context: int = 1024
@@ -29,6 +30,7 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chunk: int = 256
     mode: Mode = "stress"
     layers: Layers = "default"
+    research: bool = False
 
     def check(self) -> None:
         """Raise OptionError for numbers out of range."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import tq_mlx  # first: it loads OpenBLAS before MLX is imported
+from tq_mlx.rotating import CompressedCache  # first: it loads OpenBLAS before MLX is imported
 
 # isort: split
 import mlx.core as mx
@@ -38,7 +38,7 @@ def stored_bits(caches: list[Any]) -> StoredBits:
     """Stored bits per value of all layers together, after at least one token."""
     tally = Tally()
     for cache in caches:
-        if isinstance(cache, tq_mlx.TurboQuantKVCache):
+        if isinstance(cache, CompressedCache):
             count_compressed(cache, tally)
         elif isinstance(cache, QuantizedKVCache):
             count_quantized(cache, tally)
@@ -47,13 +47,13 @@ def stored_bits(caches: list[Any]) -> StoredBits:
     return StoredBits(model16=tally.model16 / tally.values, as_run=tally.as_run / tally.values)
 
 
-def count_compressed(cache: tq_mlx.TurboQuantKVCache, tally: Tally) -> None:
+def count_compressed(cache: CompressedCache, tally: Tally) -> None:
     """Our cache: its segments' live tokens, and whole whatever it holds besides them (the mean key)."""
     layout, memory = cache.layout, cache.memory()
     if layout is None:
         return
     per_token = layout.batch * layout.heads * (layout.key_dim + layout.value_dim)
-    tally.values += per_token * cache.offset
+    tally.values += per_token * sum(segment.tokens for segment in memory.values())
     for name, segment in memory.items():
         bits = segment.bits_per_value
         model16 = bits if name == "packed" else min(bits, MODEL16)

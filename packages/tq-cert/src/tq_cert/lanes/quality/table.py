@@ -73,7 +73,8 @@ def heading(report: QualityReport) -> str:
     scope = report.settings.scope
     name = report.model.name if report.model else "?"
     layers = "all layers" if scope.layers == "all" else "default layers"
-    return f"{name}, {scope.windows} {TIMES} {scope.context} tokens, {scope.mode}, {layers}"
+    families = ", research-only families admitted" if scope.research else ""
+    return f"{name}, {scope.windows} {TIMES} {scope.context} tokens, {scope.mode}, {layers}{families}"
 
 
 def notes(

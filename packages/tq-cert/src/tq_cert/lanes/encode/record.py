@@ -1,0 +1,77 @@
+"""The records of an encode report."""
+
+from typing import Self
+
+import msgspec
+
+from tq_cert.lanes.encode.settings import EncodeSettings
+from tq_cert.lanes.envelope import Envelope
+from tq_cert.lanes.quality.statistics import quantile
+
+
+class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Repeated timings of one thing, in seconds.
+
+    Attributes:
+        median: of the timings.
+        low: the value below which a quarter of them lies.
+        high: the value below which three quarters of them lie.
+        samples: all of them, in the order in which they were taken.
+    """
+
+    median: float
+    low: float
+    high: float
+    samples: tuple[float, ...]
+
+    @classmethod
+    def of(cls, samples: list[float]) -> Self:
+        """Sum the samples up."""
+        return cls(quantile(samples, 0.5), quantile(samples, 0.25), quantile(samples, 0.75), tuple(samples))
+
+
+class CodecRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="codec", tag_field="kind"):
+    """What one side of a preset costs, on one block of Gaussian vectors.
+
+    Attributes:
+        preset: name.
+        side: keys (their mean is taken off first where the preset centres keys) or values.
+        codec: its name and bits.
+        head_dim: of the vectors.
+        values: numbers that are coded at a time: one block, all heads.
+        encode: of coding them.
+        decode: of decoding them.
+    """
+
+    preset: str
+    side: str
+    codec: str
+    head_dim: int
+    values: int
+    encode: Timing
+    decode: Timing
+
+
+class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="step", tag_field="kind"):
+    """What coding adds to decoding with one preset on one model.
+
+    Attributes:
+        preset: name.
+        compressed_layers: that code their tokens.
+        layers: in all.
+        block_tokens: over which the coding of one block is spread.
+        step: of decoding one token, without any coding.
+        block: of appending and coding one block on every compressed layer, by the cache itself.
+        share: the median block over block_tokens, as a fraction of the median step.
+    """
+
+    preset: str
+    compressed_layers: int
+    layers: int
+    block_tokens: int
+    step: Timing
+    block: Timing
+    share: float
+
+
+EncodeReport = Envelope[EncodeSettings, CodecRow | StepRow]

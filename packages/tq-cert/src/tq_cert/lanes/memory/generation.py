@@ -1,0 +1,124 @@
+"""One generation in a process of its own: run as a module, it reads a Job from standard input and prints a MemoryRow.
+
+The steps are those of mlx-lm's generation: the prompt but for its last token in chunks, of which only the cache is
+computed; the upgrade when it is due; greedy decoding from the last token on.
+"""
+
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import tq_mlx  # first: it loads OpenBLAS before MLX is imported
+
+# isort: split
+import mlx.core as mx
+import msgspec
+from mlx_lm.generate import maybe_quantize_kv_cache  # pyright: ignore[reportUnknownVariableType]
+from mlx_lm.models.cache import QuantizedKVCache, make_prompt_cache
+
+from tq_cert.errors import EXIT_REFUSED, TqCertError
+from tq_cert.lanes.memory.record import Job, MemoryRow, Peaks
+from tq_cert.lanes.models import load_model
+from tq_cert.lanes.texts import cut, read_text
+from tq_cert.progress import Silent
+from tq_core import TurboQuantError
+
+
+@dataclass
+class Phase:
+    """What a phase of the generation took; it may be entered several times."""
+
+    peak: int = 0
+    seconds: float = 0.0
+
+    @contextmanager
+    def measured(self) -> Generator[None]:
+        """Count what happens within."""
+        mx.reset_peak_memory()
+        started = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - started
+        self.peak = max(self.peak, mx.get_peak_memory(), mx.get_active_memory())
+
+
+def generate(job: Job) -> MemoryRow:
+    """Run the job; the model is loaded before anything is counted."""
+    loaded = load_model(job.model, Silent())
+    model, scope, info = loaded.model, job.scope, loaded.info
+    text = read_text(None if job.text is None else Path(job.text))
+    windows = cut(text, loaded.tokenizer, context=scope.context, windows=1)
+    (tokens,) = windows.tokens
+    if scope.dtype != "model":
+        model.set_dtype(getattr(mx, scope.dtype))
+        mx.eval(model.parameters())
+        info = msgspec.structs.replace(info, dtype=scope.dtype)
+    mx.clear_cache()
+    weights = mx.get_active_memory()
+    cache: list[Any] = make_prompt_cache(model)
+    prefill, upgrade, decode = Phase(), Phase(), Phase()
+    upgraded_at, fed, end = None, 0, scope.context - 1
+    with tq_mlx.hooks_installed():
+        while True:
+            if job.parameters is not None and upgraded_at is None:
+                with upgrade.measured():
+                    done = compress(job, cache, model, min(scope.start, end))
+                upgraded_at = fed if done else None
+            if fed == end:
+                break
+            with prefill.measured():
+                chunk = tokens[fed : min(fed + scope.chunk, end)]
+                model(mx.array(chunk)[None], cache=cache)
+                mx.eval([layer.state for layer in cache])
+            mx.clear_cache()
+            fed += len(chunk)
+        with decode.measured():
+            steps(model, cache, tokens[-1], scope.steps)
+    status = tq_mlx.status(cache)
+    return MemoryRow(
+        method=job.method,
+        model=info,
+        bos=windows.info.bos,
+        weights_bytes=weights,
+        peaks=Peaks(prefill.peak, upgrade.peak if upgraded_at is not None else None, decode.peak),
+        cache_bytes=status.nbytes,
+        tokens=status.layers[0].offset,
+        codes_read=sum(layer.codes_read for layer in status.layers),
+        upgraded_at=upgraded_at,
+        seconds=(prefill.seconds, upgrade.seconds, decode.seconds),
+    )
+
+
+def compress(job: Job, cache: list[Any], model: Any, start: int) -> bool:
+    """Compress the cache once it holds ``start`` tokens; return whether that has happened."""
+    if job.method.startswith("mlx:"):
+        parameters = cast("dict[str, int]", job.parameters)
+        maybe_quantize_kv_cache(cache, start, parameters["group_size"], parameters["bits"])
+        return any(isinstance(layer, QuantizedKVCache) for layer in cache)
+    config = tq_mlx.TurboQuantConfig.from_dict(job.parameters or {})
+    family = tq_mlx.family_of(model)
+    return bool(
+        tq_mlx.upgrade_cache_list(cache, start, config=config, model_family=family, research=job.scope.research)
+    )
+
+
+def steps(model: Any, cache: list[Any], token: int, count: int) -> None:
+    """Decode greedily."""
+    for _ in range(count):
+        logits: mx.array = model(mx.array([[token]]), cache=cache)
+        token = int(mx.argmax(logits[0, -1]))
+
+
+if __name__ == "__main__":
+    try:
+        row = generate(msgspec.json.decode(sys.stdin.buffer.read(), type=Job))
+    except TqCertError as error:
+        print(error.message, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except TurboQuantError as error:
+        print(error, file=sys.stderr)
+        sys.exit(EXIT_REFUSED)
+    sys.stdout.buffer.write(msgspec.json.encode(row))

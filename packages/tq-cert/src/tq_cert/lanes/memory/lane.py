@@ -1,0 +1,47 @@
+"""The memory lane as a whole: one process per method, one after the other."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from tq_cert.errors import EXIT_REFUSED, CodesNotReadError, MeasurementProcessError, UnservedMethodError
+from tq_cert.lanes.memory.record import Job, MemoryRow
+from tq_cert.lanes.tables import megabytes
+from tq_cert.progress import Progress
+
+PROGRAM = (sys.executable, "-m", "tq_cert.lanes.memory.generation")
+
+
+def memory_rows(jobs: Sequence[Job], progress: Progress) -> tuple[MemoryRow, ...]:
+    """Run the jobs and return their rows, in their order.
+
+    Raises:
+        UnservedMethodError: the runtime refused the method.
+        MeasurementProcessError: a process failed; the last line of its errors is in the message.
+        CodesNotReadError: a compressed cache was never read.
+    """
+    rows: list[MemoryRow] = []
+    progress.phase("one process per method", len(jobs))
+    for job in jobs:
+        row = run(job)
+        if job.method.startswith(("preset:", "config:")) and not row.codes_read:
+            raise CodesNotReadError(job.method, "attention read no codes")
+        rows.append(row)
+        progress.reach(len(rows))
+        progress.note(f"{job.method}: peak {megabytes(row.peaks.overall)} MB, cache {megabytes(row.cache_bytes)} MB")
+    return tuple(rows)
+
+
+def run(job: Job) -> MemoryRow:
+    """Run one job in a process of its own."""
+    done = subprocess.run(  # noqa: S603 (our own module)
+        PROGRAM, input=msgspec.json.encode(job), capture_output=True, check=False
+    )
+    if done.returncode:
+        message = done.stderr.decode(errors="replace").strip().split("\n")[-1]
+        if done.returncode == EXIT_REFUSED:
+            raise UnservedMethodError(job.method, message, "choose what the message allows")
+        raise MeasurementProcessError(job.method, done.returncode, message)
+    return msgspec.json.decode(done.stdout, type=MemoryRow)
