@@ -18,6 +18,7 @@ def cover(document, **changed):
 
 
 STAGES = "/certification/stages"
+POLAR_LEVELS = "/presets/polarquant_exp/parameters/keys/level_bits"
 POLAR_KEYS = {
     "codec": "polar",
     "level_bits": [4, 2],
@@ -104,6 +105,11 @@ BROKEN = {
             lambda d: put(d, "/presets/max_quality/parameters/values/group_size", 3),
             ["/presets/max_quality/parameters/values/k"],
         ),
+    ],
+    "polar_levels_have_codebooks": [
+        (lambda d: put(d, POLAR_LEVELS, [1]), [f"{POLAR_LEVELS}/0"]),
+        (lambda d: put(d, POLAR_LEVELS, [4, 6, 1, 8]), [f"{POLAR_LEVELS}/1", f"{POLAR_LEVELS}/3"]),
+        (lambda d: put(d, POLAR_LEVELS, [4] * 11), [f"{POLAR_LEVELS}/10"]),
     ],
     "key_bits_need_a_number_of_bits": [
         (

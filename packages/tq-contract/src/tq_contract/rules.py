@@ -132,6 +132,18 @@ def topk_keeps_no_more_than_a_group(document: Json) -> Iterator[Problem]:
             yield Problem(at(place, "k"), message, "Lower it, or raise group_size.")
 
 
+def polar_levels_have_codebooks(document: Json) -> Iterator[Problem]:
+    """The angles of the circle are told apart, and each level above it has codebooks of few bits."""
+    for place, codec in _codecs(document):
+        for level, (below, bits) in enumerate(select(codec, "level_bits/*"), start=1):
+            low, high = _CIRCLE_BITS if level == 1 else _LEVEL_BITS
+            if level > _LEVELS:
+                message = f"level {level} of at most {_LEVELS}"
+                yield Problem(place + below, message, "Remove it: levels that a head dimension lacks are passed over.")
+            elif type(bits) is int and _BITS[0] <= bits <= _BITS[1] and not low <= bits <= high:
+                yield Problem(place + below, f"no codebook of {bits} bits at level {level}", f"Write {low} to {high}.")
+
+
 def key_bits_need_a_number_of_bits(document: Json) -> Iterator[Problem]:
     """Chosen key bits take the place of the key codec's own, and polar states bits level by level."""
     for place, parameters in objects(document, "presets/*/parameters"):
@@ -224,6 +236,7 @@ RULES: tuple[Callable[[Json], Iterator[Problem]], ...] = (
     evidence_fits_status,
     scale_search_needs_a_fitted_gain,
     topk_keeps_no_more_than_a_group,
+    polar_levels_have_codebooks,
     key_bits_need_a_number_of_bits,
     paper_facing_presets_follow_the_paper,
     blocks_of_keys_are_centred,
@@ -237,6 +250,10 @@ RULES: tuple[Callable[[Json], Iterator[Problem]], ...] = (
 )
 
 _WINDOWS = ("python", "mlx", "mlx_lm")
+_BITS = (1, 8)  # what the records admit anywhere
+_CIRCLE_BITS = (2, 8)  # tests/workspace/test_codec_ranges.py holds these against the codec
+_LEVEL_BITS = (1, 5)
+_LEVELS = 10
 
 
 def _codecs(document: Json) -> Iterator[tuple[str, dict[str, Json]]]:
