@@ -7,7 +7,13 @@ import tq_contract
 
 PACKAGE = Path(tq_contract.__file__).parent
 ROOT = Path(__file__).parents[2]
-COMMANDS = (["show"], ["validate"], ["preflight"], ["check", str(ROOT)])
+COMMANDS = (
+    ["show"],
+    ["validate"],
+    ["preflight"],
+    ["docs", "--check", str(ROOT)],
+    ["check", str(ROOT), "--only", "workflows"],  # it reads YAML; every check runs in tests/workspace/test_wheels.py
+)
 
 
 def test_nothing_but_its_two_requirements_is_imported(run_python):

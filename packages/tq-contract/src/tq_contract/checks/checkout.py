@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Checkout:
     @cached_property
     def contract(self) -> Contract:
         """The checkout's own contract, which need not be the installed one."""
-        return load_bytes(self.read(CONTRACT).encode(), CONTRACT)
+        return _contract(self.read(CONTRACT))
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
@@ -98,7 +98,7 @@ class Checkout:
     def toml(self, place: str) -> dict[str, Any]:
         """Return a TOML file's content."""
         try:
-            return tomllib.loads(self.read(place))
+            return _toml(self.read(place))
         except tomllib.TOMLDecodeError as error:
             raise CheckoutError(f"{place}: {error}. Correct its TOML.") from error
 
@@ -117,6 +117,16 @@ class Checkout:
             except (SyntaxError, ValueError) as error:  # ValueError: a NUL byte
                 raise CheckoutError(f"{place}: {error}. Correct its Python.") from error
             yield module
+
+
+@lru_cache(maxsize=64)
+def _contract(text: str) -> Contract:
+    return load_bytes(text.encode(), CONTRACT)
+
+
+@lru_cache(maxsize=64)
+def _toml(text: str) -> dict[str, Any]:
+    return tomllib.loads(text)
 
 
 def line_of(text: str, part: str) -> int:
