@@ -87,6 +87,8 @@ def _plain_object(members: _Members, place: str, problems: list[Problem]) -> Jso
     for key, raw in members:
         if key in seen:
             repeated[key] = repeated.get(key, 1) + 1
+        elif type(raw) is str and raw.isascii():  # most members are: no place has to be written for them
+            seen[key] = raw
         else:
             seen[key] = _plain(raw, at(place, key), problems)
     problems += (

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import lru_cache
 
 from tq_contract.checks.checkout import CONTRACT, Checkout
 from tq_contract.checks.command_lines import Program, programs
@@ -48,9 +49,16 @@ def _presets(text: str, checkout: Checkout) -> Iterator[Found]:
             )
     elsewhere = {(piece.line, piece.text) for piece in named}
     for span in spans(text):
-        likely = get_close_matches(span.text, known, n=1, cutoff=ALIKE) if span.text not in known else []
+        likely = _misspelt(span.text, tuple(known))
         if likely and (span.line, span.text) not in elsewhere and not _is_another_name(span.text, checkout):
-            yield span.line, f"names {span.text}, which is no preset of the contract", f"Did you mean {likely[0]}?"
+            yield span.line, f"names {span.text}, which is no preset of the contract", f"Did you mean {likely}?"
+
+
+@lru_cache(maxsize=4096)
+def _misspelt(text: str, known: tuple[str, ...]) -> str | None:
+    """Return the known name that a text is nearly; documents have the same spans again and again."""
+    likely = get_close_matches(text, known, n=1, cutoff=ALIKE) if text not in known else []
+    return likely[0] if likely else None
 
 
 def _is_another_name(text: str, checkout: Checkout) -> bool:

@@ -2,10 +2,12 @@
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from tq_contract.checks.module import Module
 
 
+@lru_cache(maxsize=4096)
 def bound_names(tree: ast.Module) -> dict[str, ast.stmt]:
     """Return the names that a module binds at its top level, each with its last statement."""
     return {name: statement for statement in _top_level(tree.body) for name in _names(statement)}
