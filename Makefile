@@ -13,7 +13,7 @@ RUN := $(UV) run --locked
 
 STATIC := .venv-static
 
-.PHONY: help setup demo test check lint types layers lock compile clean distributions static \
+.PHONY: help setup demo test check lint types layers lock compile clean distributions static contract-alone \
 	test-static test-structural test-path-proof test-smoke-llama test-smoke-gemma test-long-context test-mlx
 
 help: ## list the targets
@@ -80,6 +80,9 @@ distributions: setup ## build wheels and source distributions into dist/ and che
 	@rm -rf dist
 	@$(UV) build --quiet --all-packages --out-dir dist
 	@$(RUN) tq-contract check --only distributions --dist dist
+
+contract-alone: setup ## install tq-contract alone: its size, its import time, its commands without MLX
+	@$(RUN) python scripts/contract_alone.py
 
 compile: setup ## compile every module to bytecode
 	@$(RUN) python -m compileall -q packages tests scripts
