@@ -11,7 +11,7 @@ from tq_contract.checks.finding import Finding
 from tq_contract.checks.run import CHECKS
 
 ROOT = Path(__file__).parents[3]
-PARTS = ("packages", "docs", ".github", "README.md", "Makefile", "pyproject.toml", "uv.lock", "waivers.toml")
+PARTS = ("packages", "docs", "scripts", ".github", "README.md", "Makefile", "pyproject.toml", "uv.lock", "waivers.toml")
 
 
 @pytest.fixture(scope="session")

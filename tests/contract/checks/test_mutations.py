@@ -99,6 +99,7 @@ PLANTED = [
         '\nHOOKS = ("mlx_lm.generate.generate_step", "mlx_lm.models.gemma2.Attention.__call__")\n',
         "the hooks, ",
     ),
+    Planted("second_copies", "scripts/polar_tables.py", "", '\nWINDOW = ">=0.32,<0.33"\n', "a version window"),
     Planted(
         "second_copies",
         f"{MLX}/support.py",

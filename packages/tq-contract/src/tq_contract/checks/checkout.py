@@ -65,6 +65,11 @@ class Checkout:
         return tuple(module for source in self.sources for module in source.modules.values())
 
     @cached_property
+    def scripts(self) -> tuple[Module, ...]:
+        """The programs beside the packages, each a module of no package."""
+        return tuple(self._module(path, path.stem) for path in sorted(self.root.glob("scripts/*.py")))
+
+    @cached_property
     def documents(self) -> dict[str, str]:
         """The Markdown files for readers, by path: README, `docs`, the packages' own READMEs."""
         paths = [*self.root.glob("*.md"), *self.root.glob("docs/**/*.md"), *self.root.glob("packages/*/*.md")]
@@ -109,14 +114,17 @@ class Checkout:
 
     def _modules(self, src: Path) -> Iterator[Module]:
         for path in sorted(src.rglob("*.py")):
-            place = self.place(path)
             name = ".".join(path.relative_to(src).with_suffix("").parts).removesuffix(".__init__")
-            module = Module(name, place, self.read(place))
-            try:
-                parsed(module.source)
-            except (SyntaxError, ValueError) as error:  # ValueError: a NUL byte
-                raise CheckoutError(f"{place}: {error}. Correct its Python.") from error
-            yield module
+            yield self._module(path, name)
+
+    def _module(self, path: Path, name: str) -> Module:
+        place = self.place(path)
+        module = Module(name, place, self.read(place))
+        try:
+            parsed(module.source)
+        except (SyntaxError, ValueError) as error:  # ValueError: a NUL byte
+            raise CheckoutError(f"{place}: {error}. Correct its Python.") from error
+        return module
 
 
 @lru_cache(maxsize=64)

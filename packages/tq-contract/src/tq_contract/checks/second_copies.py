@@ -1,4 +1,4 @@
-"""Whether package source writes down again what the contract says: names, parameters, thresholds, windows."""
+"""Whether source writes down again what the contract says: names, parameters, thresholds, windows."""
 
 import ast
 import re
@@ -47,9 +47,12 @@ class Written:
 
 
 def second_copies(checkout: Checkout) -> Iterator[Finding]:
-    """No package repeats presets, allowlists, hooks, thresholds, version windows or the state's schema version."""
+    """No package or script repeats presets, allowlists, hooks, thresholds, version windows or the schema version.
+
+    Tests do: what they expect has to be written independently.
+    """
     written = _written(checkout.contract)
-    for module in checkout.modules:
+    for module in (*checkout.modules, *checkout.scripts):
         copies = {
             *_texts(module, written),
             *_lists(module, written),
