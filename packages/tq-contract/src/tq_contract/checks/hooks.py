@@ -57,17 +57,20 @@ def _of_its_name(hook: Hook, runtime: list[Module]) -> Iterator[tuple[Module, as
 
 def _of_a_table(hook: Hook, runtime: list[Module]) -> Iterator[tuple[Module, ast.FunctionDef]]:
     """Yield the functions that a dict holds under the hook's name, as it must where that is a method's."""
-    modules = {module.name: module for module in runtime}
     for module in runtime:
         for table in module.of(ast.Dict):
             for key, value in zip(table.keys, table.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value == hook.name:
-                    first, dot, rest = (dotted(value) or "").partition(".")
-                    path = imported(module).get(first, f"{module.name}.{first}") + dot + rest
-                    home = modules.get(path.rpartition(".")[0])
-                    function = bound_names(home.tree).get(path.rpartition(".")[2]) if home else None
-                    if home is not None and isinstance(function, ast.FunctionDef):
-                        yield home, function
+                    yield from _named_by(value, module, runtime)
+
+
+def _named_by(value: ast.expr, module: Module, runtime: list[Module]) -> Iterator[tuple[Module, ast.FunctionDef]]:
+    """Yield the function that an expression in a module names, with the module that defines it."""
+    first, dot, rest = (dotted(value) or "").partition(".")
+    home, _, name = (imported(module).get(first, f"{module.name}.{first}") + dot + rest).rpartition(".")
+    for one in runtime:
+        if one.name == home and isinstance(function := bound_names(one.tree).get(name), ast.FunctionDef):
+            yield one, function
 
 
 def _changed_upstream(module: Module) -> Iterator[tuple[int, str]]:
