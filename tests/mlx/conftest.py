@@ -3,6 +3,7 @@
 import os
 
 import mlx.core as mx
+import mlx_lm
 import pytest
 from mlx_lm.models import gemma3_text, llama, qwen2
 
@@ -48,6 +49,17 @@ def tiny_gemma():
     model = gemma3_text.Model(args)
     mx.eval(model.parameters())
     return model
+
+
+@pytest.fixture(params=["llama", "gemma"])
+def smoke_model(request):
+    """A model, and the mean KL from its dense run that a smoke run may show, about ten times what the tiny ones do.
+
+    Real where $TQ_TEST_LLAMA_MODEL or $TQ_TEST_GEMMA_MODEL names one; how close it must be is for certification.
+    """
+    if named := os.environ.get(f"TQ_TEST_{request.param.upper()}_MODEL"):
+        return mlx_lm.load(named)[0], 0.2
+    return request.getfixturevalue(f"tiny_{request.param}"), 0.02
 
 
 @pytest.fixture(scope="session")

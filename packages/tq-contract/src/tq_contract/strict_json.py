@@ -89,6 +89,8 @@ def _plain_object(members: _Members, place: str, problems: list[Problem]) -> Jso
             problems.append(Problem(at(place, key), "half a surrogate pair in a name", "Write the whole character."))
         elif key in seen:
             repeated[key] = repeated.get(key, 1) + 1
+        elif type(raw) is str and raw.isascii():  # most members are: no place has to be written for them
+            seen[key] = raw
         else:
             seen[key] = _plain(raw, at(place, key), problems)
     problems += (
