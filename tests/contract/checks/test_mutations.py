@@ -82,7 +82,9 @@ PLANTED = [
     Planted("second_copies", f"{MLX}/support.py", "", '\nOK = SLIDING == "gemma3_text"\n', "gemma3_text"),
     Planted("second_copies", f"{MLX}/support.py", "", "\nMOST_MEAN_KL_RATIO = 0.4\n", "a threshold"),
     Planted("second_copies", f"{MLX}/hooks.py", "", '\nWINDOW = ">=0.32,<0.33"\n', "a version window"),
-    Planted("second_copies", f"{MLX}/cache.py", "tq_contract.load().state.schema_version", "4", "SCHEMA_VERSION = 4"),
+    Planted(
+        "second_copies", f"{MLX}/state_check.py", "tq_contract.load().state.schema_version", "4", "SCHEMA_VERSION = 4"
+    ),
     Planted("second_copies", f"{MLX}/cache.py", '"schema_version": SCHEMA_VERSION', '"schema_version": 4', "= 4"),
     Planted("second_copies", f"{MLX}/segments.py", "", "\ndef f(*, tail_tokens=128):\n    pass\n", "tail_tokens = 128"),
     Planted("second_copies", f"{MLX}/segments.py", "", "\nx = dict(block_tokens=64)\n", "block_tokens = 64"),
