@@ -10,6 +10,7 @@ import stat
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,7 +42,7 @@ class Broken(NamedTuple):
 
     content: dict[str, bytes] | bytes | None
     file: str
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 EXAMPLES: dict[str, Callable[[], Broken]] = {}

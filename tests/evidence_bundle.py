@@ -100,6 +100,7 @@ def manifest(environment: Environment = APPLE, **changes: object) -> Manifest:
     return msgspec.structs.replace(made, refusals=changes.get("refusals", derived))
 
 
+@cache
 def series_of(stage: StagePolicy) -> tuple[Series, ...]:
     """Samples by which the stage keeps all its gates."""
     drawn = random.Random(stage.name)
