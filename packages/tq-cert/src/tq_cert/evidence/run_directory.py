@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from tq_cert.errors import FileAccessError
 from tq_cert.evidence.canonical import digest_of, encode, encode_line, sha256
@@ -117,8 +118,8 @@ def read_log(directory: Path) -> tuple[Link, ...]:
     path = directory / LOG
     try:
         drop_broken_end(path)
-        lines = path.read_bytes().splitlines() if path.exists() else []
-        return tuple(decode(line, Link) for line in lines)
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        return tuple(decode(line, Link, encode_line) for line in lines)
     except NotARecordError as error:
         raise DamagedRunError(LOG, str(error)) from error
     except OSError as error:
@@ -151,7 +152,9 @@ def _read_intact(directory: Path, path: str, digest: str) -> bytes:
 def _valid(record: StageRecord) -> StageRecord:
     """The record as it will be read: whole numbers of a float field become floats."""
     try:
-        return decode(encode(record), StageRecord)
+        series = tuple(replace(one, values=tuple(map(float, one.values))) for one in record.series)
+        cases = tuple(replace(one, seconds=float(one.seconds)) for one in record.cases)
+        return decode(encode(replace(record, series=series, cases=cases)), StageRecord)
     except NotARecordError as error:
         problems = [str(problem) for problem in error.problems]
     except (UnicodeEncodeError, OverflowError) as error:  # half a surrogate pair, or more than 64 bits

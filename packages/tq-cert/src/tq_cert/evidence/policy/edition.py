@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from tq_cert.evidence.fields import EvidenceRecord, Name, Number, SchemaVersion, Sha256, Text
+from tq_cert.evidence.fields import EditionName, EvidenceRecord, Name, Number, SchemaVersion, Sha256, Text
 from tq_cert.evidence.metrics import Measure
 from tq_contract.records.certification import Bound
 
@@ -58,7 +58,7 @@ class Edition(EvidenceRecord, frozen=True):
     """
 
     schema_version: SchemaVersion
-    edition: Annotated[str, Meta(pattern="^edition-[0-9]+$")]
+    edition: EditionName
     release: Text
     contract_sha256: Sha256
     windows: VersionWindows

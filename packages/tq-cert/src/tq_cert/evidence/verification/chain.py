@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from tq_cert.evidence.canonical import digest_of, sha256
-from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.manifest import MANIFEST, Manifest
 from tq_cert.evidence.policy.edition import Edition
 from tq_cert.evidence.run_directory import LOG, Link, record_path
 from tq_cert.evidence.stage_record import StageRecord
@@ -61,6 +61,4 @@ def wrong_times(records: Sequence[StageRecord], manifest: Manifest) -> Iterator[
             )
         last = record.ended
     if manifest.sealed < last:
-        yield faults.WRONG_CLOCK.of(
-            "manifest.json", f"was sealed at {manifest.sealed}, before the last stage ended at {last}"
-        )
+        yield faults.WRONG_CLOCK.of(MANIFEST, f"was sealed at {manifest.sealed}, before the last stage ended at {last}")

@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from tq_cert.evidence.bundle import MANIFEST
-from tq_cert.evidence.manifest import Manifest, Wheel
+from tq_cert.evidence.manifest import MANIFEST, Manifest, Wheel
 from tq_cert.evidence.policy.edition import Edition
 from tq_cert.evidence.policy.load import known_editions
 from tq_cert.evidence.refusals import DISTRIBUTIONS, refusals_of
@@ -42,9 +41,10 @@ def wrong_facts(manifest: Manifest, edition: Edition) -> Iterator[Fault]:
     yield from _wheels(manifest)
     yield from _families(manifest, edition)
     derived = refusals_of(manifest.environment, manifest.wheels, manifest.models, edition)
-    if derived != manifest.refusals:
-        stated, due = (", ".join(one.code for one in refusals) or "none" for refusals in (manifest.refusals, derived))
-        yield faults.WRONG_REFUSALS.of(MANIFEST, f"states the refusals {stated}; its own facts give {due}")
+    stated, due = ([one.code for one in refusals] for refusals in (manifest.refusals, derived))
+    if stated != due:
+        listed = [", ".join(codes) or "none" for codes in (stated, due)]
+        yield faults.WRONG_REFUSALS.of(MANIFEST, f"states the refusals {listed[0]}; its own facts give {listed[1]}")
 
 
 def _wheels(manifest: Manifest) -> Iterator[Fault]:

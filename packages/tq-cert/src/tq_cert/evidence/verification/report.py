@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tq_cert.evidence.verdict import Verdict
+from tq_cert.evidence.verdict import Verdict, VerdictName
 from tq_cert.evidence.verification.faults import Fault, exit_code
 
 
@@ -11,8 +11,9 @@ class Report(msgspec.Struct, frozen=True):
 
     Attributes:
         bundle: path as it was given.
-        faults: everything that is wrong; empty for an intact bundle with the wanted verdict.
-        verdict: as derived; None where the faults do not let it be derived.
+        verdict: what the bundle comes to; None if it has faults of its own, whatever it seems to come to.
+        faults: everything that is wrong; empty for an intact bundle that is what was asked for.
+        derived: how the verdict was derived; None where the faults do not let it be.
         policy: edition that it was derived by, or None.
         families: in scope.
         wheels: that the bundle is about, by file name, with their SHA-256.
@@ -20,8 +21,9 @@ class Report(msgspec.Struct, frozen=True):
     """
 
     bundle: str
+    verdict: VerdictName | None
     faults: tuple[Fault, ...]
-    verdict: Verdict | None = None
+    derived: Verdict | None = None
     policy: str | None = None
     families: tuple[str, ...] = ()
     wheels: dict[str, str] = {}

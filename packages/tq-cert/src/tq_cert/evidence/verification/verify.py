@@ -16,12 +16,11 @@ from pathlib import Path
 import msgspec
 
 from tq_cert.errors import FileAccessError
-from tq_cert.evidence.bundle import MANIFEST
 from tq_cert.evidence.canonical import digest_of, sha256
 from tq_cert.evidence.dsse import STATEMENT
 from tq_cert.evidence.junit import junit_path
 from tq_cert.evidence.listing import DIGESTS, Listing
-from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.manifest import MANIFEST, Manifest
 from tq_cert.evidence.policy.edition import Edition
 from tq_cert.evidence.policy.load import known_editions, load_edition
 from tq_cert.evidence.run_directory import LOG, Link, record_path
@@ -62,7 +61,7 @@ def verify(
     try:
         report = verify_files(read_contents(bundle), str(bundle), key)
     except RejectedError as rejected:
-        return Report(str(bundle), rejected.faults)
+        return Report(str(bundle), None, rejected.faults)
     unmet = (*_other_verdict(report, bundle.name, require), *_uncertified(report, wheels))
     return msgspec.structs.replace(report, faults=(*report.faults, *unmet))
 
@@ -90,6 +89,7 @@ def verify_files(files: Mapping[str, bytes], name: str, key: bytes | None = None
     signer = claim.statement.predicate.signer
     return Report(
         name,
+        None if found else verdict.name,
         found,
         verdict,
         manifest.policy,
@@ -152,8 +152,8 @@ def _unnamed(files: Mapping[str, bytes], records: Sequence[StageRecord]) -> Iter
 
 
 def _other_verdict(report: Report, name: str, require: VerdictName | None) -> Iterator[Fault]:
-    if require is not None and report.verdict is not None and report.verdict.name != require:
-        yield faults.OTHER_VERDICT.of(name, f"its verdict is {report.verdict.name}, not {require}")
+    if require is not None and report.verdict not in (None, require):
+        yield faults.OTHER_VERDICT.of(name, f"its verdict is {report.verdict}, not {require}")
 
 
 def _uncertified(report: Report, wheels: Sequence[Path]) -> Iterator[Fault]:
