@@ -6,7 +6,8 @@ import pytest
 import broken_bundles as bb
 import evidence_bundle as eb
 from tq_cert.evidence.canonical import encode, sha256
-from tq_cert.evidence.dsse import STATEMENT, DsseEnvelope, to_base64
+from tq_cert.evidence.dsse import DsseEnvelope, to_base64
+from tq_cert.evidence.paths import STATEMENT
 from tq_cert.evidence.signing import Signer
 from tq_cert.evidence.verification.faults import RejectedError
 from tq_cert.evidence.verification.verify import verify_files

@@ -12,7 +12,7 @@ from tq_cert.evidence.errors import (
     StageOrderError,
     UnsealableRunError,
 )
-from tq_cert.evidence.run_directory import LOG
+from tq_cert.evidence.paths import LOG
 
 replace = msgspec.structs.replace
 

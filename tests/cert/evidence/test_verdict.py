@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 import evidence_bundle as eb
-from tq_cert.evidence import Case, StageRecord, Variable, derive, is_rehearsal
+from tq_cert.evidence import Case, Variable, derive, is_rehearsal
 from tq_cert.evidence.policy.edition import Gate
 
 replace = msgspec.structs.replace
@@ -20,12 +20,7 @@ GATES = [
 def derived(manifest=None, runs=None):
     manifest = manifest or eb.manifest()
     runs = eb.runs(manifest.environment) if runs is None else runs
-    return derive(manifest, [unchained(run) for run in runs], eb.EDITION)
-
-
-def unchained(run):
-    fields = {name: getattr(run, name) for name in run.__struct_fields__}
-    return StageRecord(**fields, artifacts=(), previous="0" * 64)
+    return derive(manifest, [eb.record(run, artifacts=eb.TABLE) for run in runs], eb.EDITION)
 
 
 def changed(stage, **fields):
@@ -99,6 +94,12 @@ def test_cases_can_fail_a_stage(cases):
     verdict = derived(runs=changed("kernels", cases=cases))
     assert verdict.name == "failed"
     assert outcomes(verdict)["kernels"] == "failed"
+
+
+def test_a_file_that_the_contract_asks_for_and_that_was_not_left_fails_a_stage():
+    verdict = derive(eb.manifest(), [eb.record(run) for run in eb.runs()], eb.EDITION)
+    assert verdict.name == "failed"
+    assert [one.problems for one in verdict.stages if one.problems] == [("it left no stages/dense_vs_tq.md",)]
 
 
 def test_no_samples_fail_a_stage():

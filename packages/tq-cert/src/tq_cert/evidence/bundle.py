@@ -13,13 +13,14 @@ from pathlib import Path
 
 from tq_cert.errors import FileAccessError
 from tq_cert.evidence.canonical import digest_of, encode
-from tq_cert.evidence.dsse import STATEMENT, DsseEnvelope, to_base64
+from tq_cert.evidence.dsse import DsseEnvelope, to_base64
 from tq_cert.evidence.errors import BundleExistsError, DamagedRunError, UnsealableRunError
-from tq_cert.evidence.junit import junit, junit_path
-from tq_cert.evidence.listing import DIGESTS, listing_of
-from tq_cert.evidence.manifest import MANIFEST, Manifest
+from tq_cert.evidence.junit import junit
+from tq_cert.evidence.listing import listing_of
+from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.paths import DIGESTS, LOG, MANIFEST, STATEMENT, junit_path, record_path
 from tq_cert.evidence.policy.load import known_editions, load_edition
-from tq_cert.evidence.run_directory import LOG, read_stages, record_path
+from tq_cert.evidence.run_directory import read_stages
 from tq_cert.evidence.signing import Signer
 from tq_cert.evidence.stage_record import StageRecord
 from tq_cert.evidence.statement import PolicyClaim, statement_of

@@ -23,11 +23,6 @@ class _Test(NamedTuple):
     message: str
 
 
-def junit_path(stage: str) -> str:
-    """Where a stage's XML lies within the bundle."""
-    return f"stages/{stage}.xml"
-
-
 def junit(record: StageRecord, outcome: StageOutcome) -> bytes:
     """The XML of one stage: its status, its cases and its gates as tests."""
     tests = [_status(record), *_cases(record), *(_gate(record.stage, gate) for gate in outcome.gates)]

@@ -17,8 +17,6 @@ from tq_cert.evidence.fields import (
     Time,
 )
 
-MANIFEST = "manifest.json"
-
 RefusalCode: TypeAlias = Literal[
     "not_apple_silicon",
     "virtual_gpu",

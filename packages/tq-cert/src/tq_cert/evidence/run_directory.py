@@ -6,7 +6,6 @@ nothing that is half written is ever read.
 """
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,13 +17,11 @@ from tq_cert.evidence.canonical import digest_of, encode, encode_line, sha256
 from tq_cert.evidence.errors import DamagedRunError, InvalidRecordError, StageOrderError
 from tq_cert.evidence.fields import EvidenceRecord, FilePath, Name, Sha256
 from tq_cert.evidence.manifest import Environment
+from tq_cert.evidence.paths import LOG, artifact_problem, record_path
 from tq_cert.evidence.reading import NotARecordError, decode
 from tq_cert.evidence.stage_record import Artifact, StageRecord, StageRun
 from tq_cert.lanes.files import write_whole
 from tq_cert.lanes.journal import drop_broken_end
-
-LOG = "stages.jsonl"
-STAGES = "stages"
 
 
 class Link(EvidenceRecord, frozen=True):
@@ -41,19 +38,6 @@ class Link(EvidenceRecord, frozen=True):
     path: FilePath
     sha256: Sha256
     previous: Sha256
-
-
-def record_path(stage: str) -> str:
-    """Where a stage's record lies within the run."""
-    return f"{STAGES}/{stage}.json"
-
-
-def artifact_problem(stage: str, path: str) -> str | None:
-    """Why a stage cannot leave an artifact at this path; None if it can."""
-    form = re.fullmatch(rf"{STAGES}/{stage}\.([A-Za-z0-9_.-]+)", path)
-    if form is None:
-        return f"is not {STAGES}/{stage}.SUFFIX"
-    return "is where its record and its XML lie" if form[1] in ("json", "xml") else None
 
 
 def append_stage(

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from tq_cert.evidence.canonical import digest_of, sha256
-from tq_cert.evidence.manifest import MANIFEST, Manifest
+from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.paths import LOG, MANIFEST, record_path
 from tq_cert.evidence.policy.edition import Edition
-from tq_cert.evidence.run_directory import LOG, Link, record_path
+from tq_cert.evidence.run_directory import Link
 from tq_cert.evidence.stage_record import StageRecord
 from tq_cert.evidence.verification import faults
 from tq_cert.evidence.verification.faults import Fault

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from tq_cert.evidence.manifest import MANIFEST, Manifest, Wheel
+from tq_cert.evidence.manifest import Manifest, Wheel
+from tq_cert.evidence.paths import MANIFEST
 from tq_cert.evidence.policy.edition import Edition
 from tq_cert.evidence.policy.load import known_editions
 from tq_cert.evidence.refusals import DISTRIBUTIONS, refusals_of

@@ -6,11 +6,12 @@ from typing import TypeVar
 import msgspec
 
 from tq_cert.evidence.canonical import encode, encode_line
-from tq_cert.evidence.dsse import STATEMENT, DsseEnvelope, payload_of
-from tq_cert.evidence.listing import DIGESTS, Listing
-from tq_cert.evidence.manifest import MANIFEST, Manifest
+from tq_cert.evidence.dsse import DsseEnvelope, payload_of
+from tq_cert.evidence.listing import Listing
+from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.paths import DIGESTS, LOG, MANIFEST, STATEMENT
 from tq_cert.evidence.reading import NotARecordError, decode
-from tq_cert.evidence.run_directory import LOG, Link
+from tq_cert.evidence.run_directory import Link
 from tq_cert.evidence.stage_record import StageRecord
 from tq_cert.evidence.statement import Statement
 from tq_cert.evidence.verification import faults

@@ -17,13 +17,12 @@ import msgspec
 
 from tq_cert.errors import FileAccessError
 from tq_cert.evidence.canonical import digest_of, sha256
-from tq_cert.evidence.dsse import STATEMENT
-from tq_cert.evidence.junit import junit_path
-from tq_cert.evidence.listing import DIGESTS, Listing
-from tq_cert.evidence.manifest import MANIFEST, Manifest
+from tq_cert.evidence.listing import Listing
+from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.paths import DIGESTS, LOG, MANIFEST, STATEMENT, junit_path, record_path
 from tq_cert.evidence.policy.edition import Edition
 from tq_cert.evidence.policy.load import known_editions, load_edition
-from tq_cert.evidence.run_directory import LOG, Link, record_path
+from tq_cert.evidence.run_directory import Link
 from tq_cert.evidence.stage_record import StageRecord
 from tq_cert.evidence.statement import PolicyClaim, Statement, statement_of
 from tq_cert.evidence.verdict import Verdict, VerdictName, derive
