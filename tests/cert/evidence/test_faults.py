@@ -1,10 +1,14 @@
 """Every fault that the verifier knows, shown by a bundle that has it and nothing else wrong."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 import broken_bundles as bb
 import evidence_bundle as eb
 from tq_cert.evidence import pack, verify
+from tq_cert.evidence.verdict import VERDICTS
 from tq_cert.evidence.verification.faults import KINDS, Fault, exit_code
 
 # Faults that come together: wheels of another release are also missing ones; a listing is sealed and in order.
@@ -14,6 +18,14 @@ ALSO = {"other_release": {"wrong_refusals"}, "wrong_seal": {"not_canonical"}}
 def test_every_fault_has_an_example():
     assert len(KINDS) >= 25
     assert bb.EXAMPLES.keys() == KINDS.keys()
+
+
+def test_the_page_about_evidence_lists_every_fault_and_every_verdict():
+    page = (Path(__file__).parents[3] / "docs/evidence.md").read_text(encoding="utf-8")
+    faults = page.partition("## Faults")[2]
+    assert set(re.findall(r"`([a-z_]+)`", faults)) == KINDS.keys()
+    verdicts = page.partition("## Verdicts")[2].partition("\nA gate")[0]
+    assert set(re.findall(r"^\| `([a-z]+)` \|", verdicts, re.MULTILINE)) == set(VERDICTS)
 
 
 @pytest.mark.parametrize("code", bb.EXAMPLES)
