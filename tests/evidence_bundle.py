@@ -113,13 +113,13 @@ def series_of(stage: StagePolicy) -> tuple[Series, ...]:
         for family in families
         for preset in stage.presets or (None,)
         for name in sorted(names)
-        for one in _draw(name, family, preset, drawn)
+        for one in draw(name, family, preset, drawn)
     )
-    theirs = (one for family in families for name in sorted(baselines) for one in _draw(name, family, None, drawn))
+    theirs = (one for family in families for name in sorted(baselines) for one in draw(name, family, None, drawn))
     return (*ours, *theirs)
 
 
-def _draw(name: str, family: str | None, preset: str | None, drawn: random.Random) -> Iterable[Series]:
+def draw(name: str, family: str | None, preset: str | None, drawn: random.Random) -> Iterable[Series]:
     def series(unit: str, values: Iterable[float], context: int | None = None, prompt: str | None = None) -> Series:
         return Series(name, unit, family, preset, context, prompt, None, tuple(map(float, values)))
 

@@ -1,10 +1,14 @@
 """From a run's records to its verdict: every gate can fail alone, and what is missing is never passed over."""
 
+import random
+
 import msgspec
 import pytest
 
 import evidence_bundle as eb
 from tq_cert.evidence import Case, Variable, derive, is_rehearsal
+from tq_cert.evidence.gates import judge
+from tq_cert.evidence.metrics import MEASURES
 from tq_cert.evidence.policy.edition import Gate
 
 replace = msgspec.structs.replace
@@ -63,6 +67,49 @@ def test_each_gate_fails_alone(stage, gate, family, preset):
     assert {(measures[metric], *whose) for metric, *whose in broken} == {(measures[gate.metric], family, preset)}
     assert verdict.name == "failed"
     assert {name for name, one in outcomes(verdict).items() if one != "held"} == {stage.name}
+
+
+TAILS = replace(
+    eb.EDITION,
+    measures=MEASURES,
+    stages=tuple(
+        replace(
+            stage,
+            gates=(
+                Gate("p99_kl", ("llama",), None, "at_most", 0.05),
+                Gate("flip_rate", ("llama",), None, "at_most", 0.05),
+            ),
+        )
+        if stage.name == "preset_quality"
+        else stage
+        for stage in eb.EDITION.stages
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("metric", "name", "spoil"),
+    [
+        # The mean stays what it was: two samples of a hundred take over what the others lose.
+        ("p99_kl", "kl", lambda index, value: 0.3 if index % 50 == 0 else value / 10),
+        ("flip_rate", "flips", lambda index, value: float(index % 10 == 0)),
+    ],
+)
+def test_the_tail_and_the_flips_can_fail_where_the_mean_does_not(metric, name, spoil):
+    stage = TAILS.stage("preset_quality")
+    flips = [one for preset in stage.presets for one in eb.draw("flips", "llama", preset, random.Random(preset))]
+    series = (*next(run.series for run in eb.runs() if run.stage == stage.name), *flips)
+    spoiled = tuple(
+        replace(one, values=tuple(spoil(index, value) for index, value in enumerate(one.values)))
+        if (one.name, one.preset, one.family) == (name, "lloyd_k4v4", "llama")
+        else one
+        for one in series
+    )
+    assert all(gate.kept for gate in judge(stage, series, ("llama",), TAILS))
+    broken = [gate for gate in judge(stage, spoiled, ("llama",), TAILS) if not gate.kept]
+    assert [(gate.metric, gate.preset) for gate in broken] == [(metric, "lloyd_k4v4")]
+    few = tuple(replace(one, values=one.values[:100]) for one in series)
+    assert all("800 samples" in gate.problem for gate in judge(stage, few, ("llama",), TAILS))
 
 
 def test_nothing_compressed_fails_the_guard_against_zero():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tq_cert.errors import FileAccessError
 from tq_cert.evidence.canonical import digest_of, encode
-from tq_cert.evidence.dsse import DsseEnvelope, to_base64
+from tq_cert.evidence.dsse import PAYLOAD_TYPE, DsseEnvelope, to_base64
 from tq_cert.evidence.errors import BundleExistsError, DamagedRunError, UnsealableRunError
 from tq_cert.evidence.junit import junit
 from tq_cert.evidence.listing import listing_of
@@ -81,7 +81,7 @@ def sealed_files(
     claim = signer.claim if signer else None
     payload = encode(statement_of(manifest, listing, head, policy, verdict, claim))
     signatures = (signer.sign(payload),) if signer else ()
-    envelope = DsseEnvelope(to_base64(payload), "application/vnd.in-toto+json", signatures)
+    envelope = DsseEnvelope(to_base64(payload), PAYLOAD_TYPE, signatures)
     return {**files, DIGESTS: encode(listing), STATEMENT: encode(envelope)}, verdict
 
 
