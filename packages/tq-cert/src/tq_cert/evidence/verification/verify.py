@@ -21,7 +21,7 @@ from tq_cert.evidence.listing import Listing
 from tq_cert.evidence.manifest import Manifest
 from tq_cert.evidence.paths import DIGESTS, LOG, MANIFEST, STATEMENT, junit_path, record_path
 from tq_cert.evidence.policy.edition import Edition
-from tq_cert.evidence.policy.load import known_editions, load_edition
+from tq_cert.evidence.policy.load import known_editions
 from tq_cert.evidence.run_directory import Link
 from tq_cert.evidence.stage_record import StageRecord
 from tq_cert.evidence.statement import PolicyClaim, Statement, statement_of
@@ -30,7 +30,7 @@ from tq_cert.evidence.verification import faults, parts
 from tq_cert.evidence.verification.chain import broken_links, misplaced_links, wrong_times
 from tq_cert.evidence.verification.claims import wrong_claims, wrong_signatures
 from tq_cert.evidence.verification.contents import read_contents
-from tq_cert.evidence.verification.facts import known_edition, wrong_facts
+from tq_cert.evidence.verification.facts import edition_of, wrong_facts
 from tq_cert.evidence.verification.faults import Fault, RejectedError
 from tq_cert.evidence.verification.report import Report
 from tq_cert.evidence.verification.seals import broken_seals
@@ -73,7 +73,7 @@ def verify_files(files: Mapping[str, bytes], name: str, key: bytes | None = None
     """
     claim = parts.read_claim(files)
     manifest, listing = _sealed(files, claim.statement)
-    edition = load_edition(known_edition(manifest.policy))
+    edition = edition_of(manifest)
     links, records = _chain(files, manifest, edition)
     verdict = derive(manifest, records, edition)
     derived = _derived(manifest, listing, links, verdict, claim.statement)
