@@ -40,12 +40,12 @@ def test_a_rehearsal_is_good_but_no_certificate(rehearsal, capsys):
 def test_json_has_everything(rehearsal, capsys):
     assert main(["verify", str(rehearsal), "--require", "passed", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
-    assert document["verdict"] == document["derived"]["name"] == "rehearsal"
-    assert document["derived"]["reasons"] == ["not_apple_silicon: Linux x86_64 cpu, cpu"]
+    assert document["verdict"]["name"] == "rehearsal"
+    assert document["verdict"]["reasons"] == ["not_apple_silicon: Linux x86_64 cpu, cpu"]
     assert [fault["code"] for fault in document["faults"]] == ["other_verdict"]
     assert document["families"] == ["llama", "gemma"]
     assert document["wheels"] == {wheel.file: wheel.sha256 for wheel in eb.manifest().wheels}
-    gates = [gate for stage in document["derived"]["stages"] for gate in stage["gates"]]
+    gates = [gate for stage in document["verdict"]["stages"] for gate in stage["gates"]]
     assert all(gate["kept"] and gate["samples"] for gate in gates)
 
 

@@ -47,18 +47,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(report: Report) -> None:
     console = Console(soft_wrap=True)
-    if report.derived is not None:
-        console.print(_stages(report.derived.stages))
-        for reason in report.derived.reasons:
-            console.print(f"not passed: {_shown(reason)}")
     for fault in report.faults:
         console.print(f"[red]fault[/red] {_shown(str(fault))}")
     if report.verdict is None:
         console.print("verdict: none, because of the faults")
         return
+    console.print(_stages(report.verdict.stages))
+    for reason in report.verdict.reasons:
+        console.print(f"not passed: {_shown(reason)}")
     signed = f"signed by the key {report.signer}" if report.signer else "not signed"
     console.print(f"intact, {signed}, judged by {report.policy}")
-    console.print(f"verdict: [bold]{report.verdict}[/bold] for {', '.join(report.families)}")
+    console.print(f"verdict: [bold]{report.verdict.name}[/bold] for {', '.join(report.families)}")
 
 
 def _stages(stages: tuple[StageOutcome, ...]) -> Table:

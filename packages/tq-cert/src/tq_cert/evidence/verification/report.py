@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tq_cert.evidence.verdict import Verdict, VerdictName
+from tq_cert.evidence.verdict import Verdict
 from tq_cert.evidence.verification.faults import Fault, exit_code
 
 
@@ -11,9 +11,8 @@ class Report(msgspec.Struct, frozen=True):
 
     Attributes:
         bundle: path as it was given.
-        verdict: what the bundle comes to; None if it has faults of its own, whatever it seems to come to.
+        verdict: as derived, with every stage and gate; None if the bundle has faults of its own.
         faults: everything that is wrong; empty for an intact bundle that is what was asked for.
-        derived: how the verdict was derived; None where the faults do not let it be.
         policy: edition that it was derived by, or None.
         families: in scope.
         wheels: that the bundle is about, by file name, with their SHA-256.
@@ -21,9 +20,8 @@ class Report(msgspec.Struct, frozen=True):
     """
 
     bundle: str
-    verdict: VerdictName | None
+    verdict: Verdict | None
     faults: tuple[Fault, ...]
-    derived: Verdict | None = None
     policy: str | None = None
     families: tuple[str, ...] = ()
     wheels: dict[str, str] = {}

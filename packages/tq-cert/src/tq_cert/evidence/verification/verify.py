@@ -88,9 +88,8 @@ def verify_files(files: Mapping[str, bytes], name: str, key: bytes | None = None
     signer = claim.statement.predicate.signer
     return Report(
         name,
-        None if found else verdict.name,
+        None if found else verdict,
         found,
-        verdict,
         manifest.policy,
         manifest.families,
         {wheel.file: wheel.sha256 for wheel in manifest.wheels},
@@ -151,8 +150,8 @@ def _unnamed(files: Mapping[str, bytes], records: Sequence[StageRecord]) -> Iter
 
 
 def _other_verdict(report: Report, name: str, require: VerdictName | None) -> Iterator[Fault]:
-    if require is not None and report.verdict not in (None, require):
-        yield faults.OTHER_VERDICT.of(name, f"its verdict is {report.verdict}, not {require}")
+    if require is not None and report.verdict is not None and report.verdict.name != require:
+        yield faults.OTHER_VERDICT.of(name, f"its verdict is {report.verdict.name}, not {require}")
 
 
 def _uncertified(report: Report, wheels: Sequence[Path]) -> Iterator[Fault]:
