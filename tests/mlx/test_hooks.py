@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import importlib.util
 import inspect
 import pickle
 import subprocess
@@ -21,6 +22,7 @@ from mlx_lm.models.cache import KVCache, QuantizedKVCache, RotatingKVCache
 import tq_contract
 import tq_mlx
 from tq_mlx import HookError, TurboQuantConfig, TurboQuantKVCache, hooks
+from tq_mlx.hooks import names_in
 from vectors import keys_and_values, queries
 
 HOOKED = [(hook.module, hook.name) for hook in tq_contract.load().hooks]
@@ -63,8 +65,8 @@ def everything():
     return {
         (key, name): value
         for key, module in list(sys.modules.items())
-        for name, value in list(getattr(module, "__dict__", {}).items())
-        if not isinstance(value, (int, float))
+        for name, value in list(names_in(module).items())
+        if not issubclass(type(value), (int, float))  # of the value itself: isinstance asks what a proxy stands for
     }
 
 
@@ -367,3 +369,18 @@ def test_the_environment_switches_the_import_time_install_off(setting, installed
         check=True,
     )
     assert done.stdout.strip() == installed
+
+
+def test_a_module_that_loads_lazily_is_not_made_to_load(tmp_path, monkeypatch):
+    (tmp_path / "slow_to_load.py").write_text("from mlx_lm.models.base import scaled_dot_product_attention\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = importlib.util.find_spec("slow_to_load")
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "slow_to_load", module)
+    spec.loader.exec_module(module)
+    tq_mlx.uninstall()
+    tq_mlx.install()
+    assert "scaled_dot_product_attention" not in names_in(module)
+    replaced = importlib.import_module("mlx_lm.models.base").scaled_dot_product_attention
+    assert module.scaled_dot_product_attention is replaced  # once it does load

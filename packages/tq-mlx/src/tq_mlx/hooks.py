@@ -176,7 +176,7 @@ def bound_to(name: str) -> Iterator[Function]:
     """Yield what mlx-lm's loaded modules bind that name to, where it is a function."""
     for key, module in list(sys.modules.items()):
         if key.partition(".")[0] == "mlx_lm":
-            value = getattr(module, "__dict__", {}).get(name)
+            value = names_in(module).get(name)
             if inspect.isfunction(value):
                 yield value
 
@@ -196,12 +196,20 @@ def rebind(home: Any, old: Function, new: Function) -> None:
     """Replace ``old`` by ``new`` at home and wherever a loaded module has a name for it."""
     # The definition goes first: a module that another thread imports from then on binds the new one.
     for place in [home, *sys.modules.values()]:
-        names = getattr(place, "__dict__", {})
+        names = names_in(place)
         for name in [name for name, value in list(names.items()) if value is old]:
             if isinstance(place, type):
                 setattr(place, name, new)  # a class guards its names
             else:
                 names[name] = new
+
+
+def names_in(place: Any) -> Any:
+    """Return the names of a module or class as they are now: one that loads lazily is not made to load."""
+    try:
+        return object.__getattribute__(place, "__dict__")
+    except AttributeError:
+        return {}
 
 
 def check_version() -> None:
