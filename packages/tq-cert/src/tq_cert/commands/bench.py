@@ -2,6 +2,7 @@
 
 from tq_cert.commands import (
     Subcommands,
+    bench_dense_vs_tq,
     bench_encode,
     bench_inner_product_bias,
     bench_memory,
@@ -10,7 +11,15 @@ from tq_cert.commands import (
     bench_vector_search,
 )
 
-LANES = (bench_quality, bench_sweep, bench_encode, bench_memory, bench_inner_product_bias, bench_vector_search)
+LANES = (
+    bench_quality,
+    bench_sweep,
+    bench_encode,
+    bench_memory,
+    bench_dense_vs_tq,
+    bench_inner_product_bias,
+    bench_vector_search,
+)
 
 
 def add_parser(subcommands: Subcommands) -> None:

@@ -60,7 +60,7 @@ def parse_forms(text: str) -> tuple[Form, ...]:
         OptionError: one is unknown, or comes twice.
     """
     names = tuple(part.strip() for part in text.split(","))
-    found = tuple(form for form in FORMS if names.count(form))
+    found: tuple[Form, ...] = tuple(form for form in FORMS if names.count(form))
     if len(found) < len(names):
         raise OptionError(
             "--codecs", f"{text!r} names one twice or one that is none", f"choose from {', '.join(FORMS)}"
