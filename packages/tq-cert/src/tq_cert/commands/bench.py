@@ -5,6 +5,7 @@ from tq_cert.commands import (
     bench_dense_vs_tq,
     bench_encode,
     bench_inner_product_bias,
+    bench_kv_paper_eval,
     bench_memory,
     bench_quality,
     bench_sweep,
@@ -14,9 +15,10 @@ from tq_cert.commands import (
 LANES = (
     bench_quality,
     bench_sweep,
-    bench_encode,
-    bench_memory,
     bench_dense_vs_tq,
+    bench_memory,
+    bench_encode,
+    bench_kv_paper_eval,
     bench_inner_product_bias,
     bench_vector_search,
 )
