@@ -1,0 +1,21 @@
+"""What the evidence records are made of: kinds of text and number, and what all of them share."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+Name: TypeAlias = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")]
+Sha256: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Commit: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
+FilePath: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$")]
+Time: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}\+00:00$")
+]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
+Number: TypeAlias = Annotated[float, Meta(ge=-1e18, le=1e18)]
+SchemaVersion: TypeAlias = Literal[1]
+
+
+class EvidenceRecord(Struct, frozen=True, forbid_unknown_fields=True):
+    """What all records of a bundle share: immutable, and every field is written out in the file."""
