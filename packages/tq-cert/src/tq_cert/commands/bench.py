@@ -6,6 +6,7 @@ from tq_cert.commands import (
     bench_encode,
     bench_inner_product_bias,
     bench_kv_paper_eval,
+    bench_layer_error,
     bench_memory,
     bench_quality,
     bench_sweep,
@@ -19,6 +20,7 @@ LANES = (
     bench_memory,
     bench_encode,
     bench_kv_paper_eval,
+    bench_layer_error,
     bench_inner_product_bias,
     bench_vector_search,
 )
