@@ -39,7 +39,8 @@ def draw(charts: Sequence[Chart], size: tuple[float, float], settings: Mapping[s
         for axes, chart in zip(row, charts, strict=True):
             plot(axes, chart)
             axes.label_outer()
-        figure.draw_without_rendering()  # names are placed where the points have come to lie
+        if any(point.name for chart in charts for curve in chart.curves for point in curve.points):
+            figure.draw_without_rendering()  # names are placed where the points have come to lie
         for axes, chart in zip(row, charts, strict=True):
             write_names(axes, chart)
         return written(figure)
