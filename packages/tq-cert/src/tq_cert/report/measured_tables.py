@@ -2,8 +2,8 @@
 
     python -m tq_cert.report.measured_tables docs
 
-rewrites, in every page of the folder, what lies between `<!-- measured:LANE -->` and `<!-- /measured -->`: the tables of
-the reports in `measurements/LANE`, by file name.
+rewrites, in every page of the folder, what lies between `<!-- measured:LANE -->` and `<!-- /measured -->`: the tables
+of the reports in `measurements/LANE`, by file name.
 """
 
 import re

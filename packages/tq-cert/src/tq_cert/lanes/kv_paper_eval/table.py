@@ -46,8 +46,9 @@ def statuses(report: EvalReport) -> Grid:
 def notes(report: EvalReport) -> tuple[str, ...]:
     scope = report.settings.scope
     lines = [
-        f"{scope.haystacks} prompts of each length, {scope.needles} needles and a passage of {scope.passage} tokens in "
-        f"each; {scope.mode}, {scope.layers} layers. Interval: Wilson's; tokens of one passage are not independent.",
+        f"Prompts of each length: {scope.haystacks}; needles in each: {scope.needles}; tokens of its passage: "
+        f"{scope.passage}; {scope.mode}, {scope.layers} layers. Interval: Wilson's; tokens of one passage are not "
+        "independent.",
         "No figure here is comparable with the papers': other models, other texts, shorter prompts.",
     ]
     if report.text:
