@@ -149,3 +149,10 @@ def test_what_the_runtime_cannot_do_exits_3(
     command = ["bench", "encode", *QUICK, "--presets", "lloyd_k4v4", "--model", str(tiny_llama_directory)]
     assert main([*command, *arguments]) == 3
     assert message in capsys.readouterr().err
+
+
+def test_a_research_only_family_needs_the_opt_in(tiny_qwen_directory: Path, capsys) -> None:
+    command = ["bench", "encode", *QUICK, "--presets", "lloyd_k4v4", "--model", str(tiny_qwen_directory)]
+    assert main([*command, "--head-dims", "64"]) == 3
+    assert "research" in capsys.readouterr().err
+    assert main([*command, "--head-dims", "64", "--research"]) == 0

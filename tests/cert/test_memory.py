@@ -43,11 +43,16 @@ def test_a_report_says_when_each_cache_was_compressed_and_what_it_holds(argument
     # 602 tokens in steps of 256, two layers, keys and values of one head, float32; 4 bits and two float32 per 64.
     assert dense.cache_bytes == 768 * 2 * 2 * 64 * 4
     assert kv4.cache_bytes == dense.cache_bytes * 5 // 32
+    assert dense.used_bytes == 602 * 2 * 2 * 64 * 4
+    assert kv4.used_bytes == dense.used_bytes * 5 // 32
     assert [row.codes_read > 0 for row in report.rows] == [False, False, True, True]
     for row in report.rows:
         assert row.weights_bytes < min(row.peaks.prefill, row.peaks.decode) < row.weights_bytes + 1e8
         assert row.peaks.overall == max(row.peaks.prefill, row.peaks.upgrade or 0, row.peaks.decode)
         assert row.model.dtype == report.model.dtype == "float32"
+        assert row.used_bytes <= row.cache_bytes
+        assert len(row.step_seconds) == 3
+        assert 0 < sum(row.step_seconds) <= row.seconds[2]
     assert all(row.cache_bytes < 0.6 * dense.cache_bytes for row in ours)
 
 
@@ -88,7 +93,7 @@ def program(monkeypatch, code):
 
 def row(**changes):
     peaks = Peaks(prefill=100, upgrade=None, decode=90)
-    whole = MemoryRow("dense", MODEL, False, 40, peaks, 20, 10, 0, None, (1.0, 0.0, 1.0))
+    whole = MemoryRow("dense", MODEL, False, 40, peaks, 24, 20, 10, 0, None, (1.0, 0.0, 1.0), (0.1,))
     return msgspec.structs.replace(whole, **changes)
 
 
@@ -106,7 +111,9 @@ def test_codes_that_nobody_read_are_an_error(monkeypatch):
 
 
 def test_the_table_sets_peaks_and_caches_against_the_dense_run():
-    ours = row(method="ours", peaks=Peaks(prefill=60, upgrade=70, decode=65), cache_bytes=5, upgraded_at=7)
+    ours = row(
+        method="ours", peaks=Peaks(prefill=60, upgrade=70, decode=65), cache_bytes=6, used_bytes=5, upgraded_at=7
+    )
     shown = cells(ours, row())
     assert shown[2] == "0.700"  # 70 of 100
     assert shown[4] == "0.500"  # 30 of 60, without the weights

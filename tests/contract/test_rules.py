@@ -183,7 +183,7 @@ BROKEN = {
         ),
         (lambda d: put(d, f"{STAGES}/memory/artifacts", ["manifest.json"]), ["/certification/bundle/0"]),
         (lambda d: put(d, f"{STAGES}/memory/name", "persistence"), [f"{STAGES}/memory/name"]),
-        (lambda d: copy_of_first(d, "benchmarks"), ["/benchmarks/9/name"]),
+        (lambda d: copy_of_first(d, "benchmarks"), ["/benchmarks/10/name"]),
         (
             lambda d: d["certification"]["metrics"].append(d["certification"]["metrics"][0]),
             ["/certification/metrics/20/name"],

@@ -1,8 +1,29 @@
 """`tq-cert bench LANE`: the measurement lanes, one module each."""
 
-from tq_cert.commands import Subcommands, bench_encode, bench_memory, bench_quality, bench_sweep
+from tq_cert.commands import (
+    Subcommands,
+    bench_dense_vs_tq,
+    bench_encode,
+    bench_inner_product_bias,
+    bench_kv_paper_eval,
+    bench_layer_error,
+    bench_memory,
+    bench_quality,
+    bench_sweep,
+    bench_vector_search,
+)
 
-LANES = (bench_quality, bench_sweep, bench_encode, bench_memory)
+LANES = (
+    bench_quality,
+    bench_sweep,
+    bench_dense_vs_tq,
+    bench_memory,
+    bench_encode,
+    bench_kv_paper_eval,
+    bench_layer_error,
+    bench_inner_product_bias,
+    bench_vector_search,
+)
 
 
 def add_parser(subcommands: Subcommands) -> None:

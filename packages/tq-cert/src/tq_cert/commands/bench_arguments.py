@@ -20,6 +20,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_research(parser: argparse.ArgumentParser) -> None:
+    """Declare the opt-in to research-only families."""
+    parser.add_argument(
+        "--research",
+        action="store_true",
+        help="compress a model of a family that the contract lists as research-only, too",
+    )
+
+
 def add_scope(parser: argparse.ArgumentParser, *, context: int, windows: int) -> None:
     """Declare how much is measured, and how."""
     parser.add_argument(

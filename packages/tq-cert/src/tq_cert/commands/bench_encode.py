@@ -4,7 +4,7 @@ import argparse
 
 from tq_cert import sample_models
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_output
+from tq_cert.commands.bench_arguments import add_output, add_research
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
@@ -45,6 +45,7 @@ def add_parser(subcommands: Subcommands) -> None:
         ("--repeats", DEFAULTS.repeats, "timings of everything"),
     ):
         parser.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: %(default)s)")
+    add_research(parser)
     add_output(parser)
     parser.set_defaults(run=run)
 
@@ -57,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         heads=arguments.heads,
         repeats=arguments.repeats,
         context=arguments.context,
+        research=arguments.research,
     )
     settings.check()
     report = measure(settings, arguments.model, quiet=arguments.json)

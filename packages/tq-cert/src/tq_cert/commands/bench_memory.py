@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_model, add_output
+from tq_cert.commands.bench_arguments import add_model, add_output, add_research
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
@@ -47,11 +47,7 @@ def add_parser(subcommands: Subcommands) -> None:
         metavar="M1,M2,…",
         help="dense, mlx:kvB, mlx:kvBgG, preset:NAME, config:FILE (default: %(default)s)",
     )
-    parser.add_argument(
-        "--research",
-        action="store_true",
-        help="compress a model of a family that the contract lists as research-only, too",
-    )
+    add_research(parser)
     add_output(parser)
     parser.set_defaults(run=run)
 

@@ -18,6 +18,23 @@ from tq_cert.sample_models.recipes import recipe_for
 
 
 @dataclass(frozen=True)
+class Located:
+    """A model's files.
+
+    Attributes:
+        directory: that mlx-lm loads.
+        title: of a sample model, or the directory's name.
+        weights_sha256: of the weights.
+        config_sha256: of config.json.
+    """
+
+    directory: Path
+    title: str
+    weights_sha256: str
+    config_sha256: str
+
+
+@dataclass(frozen=True)
 class LoadedModel:
     """A model that is ready to run."""
 
@@ -33,6 +50,22 @@ def load_model(name: str, progress: Progress) -> LoadedModel:
         UnknownModelError: it is neither, or mlx-lm cannot load it.
         TqCertError: a sample model could not be built.
     """
+    located = locate(name, progress)
+    try:
+        model, tokenizer = mlx_lm.load(str(located.directory))[:2]
+    except (OSError, ValueError, KeyError) as error:
+        raise UnknownModelError(name, f"mlx-lm cannot load it: {error}", sample_models.NAMES) from error
+    info = describe(model, located.title, located.weights_sha256, located.config_sha256)
+    return LoadedModel(model, tokenizer, info)
+
+
+def locate(name: str, progress: Progress) -> Located:
+    """Find what `load_model` loads, and its digests.
+
+    Raises:
+        UnknownModelError: the name is neither a sample model's nor a directory's with a model in it.
+        TqCertError: a sample model could not be built.
+    """
     if name in sample_models.NAMES:
         directory, title = sample_models.build(name, progress=progress).directory, recipe_for(name).title
     else:
@@ -43,11 +76,7 @@ def load_model(name: str, progress: Progress) -> LoadedModel:
     if not weights or not config.is_file():
         problem = "no sample model has that name, and it is no directory with config.json and *.safetensors"
         raise UnknownModelError(name, problem, sample_models.NAMES)
-    try:
-        model, tokenizer = mlx_lm.load(str(directory))[:2]
-    except (OSError, ValueError, KeyError) as error:
-        raise UnknownModelError(name, f"mlx-lm cannot load it: {error}", sample_models.NAMES) from error
-    return LoadedModel(model, tokenizer, describe(model, title, digest_of(weights), digest_of([config])))
+    return Located(directory, title, digest_of(weights), digest_of([config]))
 
 
 def describe(model: Any, name: str, weights_sha256: str, config_sha256: str) -> ModelInfo:

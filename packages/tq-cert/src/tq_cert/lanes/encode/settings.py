@@ -16,6 +16,7 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         heads: of the same.
         repeats: timings of each row, one of every row in turn.
         context: tokens in the cache when a decode step of the model is timed.
+        research: the support gate admits a research-only family too.
     """
 
     presets: tuple[str, ...]
@@ -23,6 +24,7 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     heads: int = 8
     repeats: int = 9
     context: int = 1024
+    research: bool = False
 
     def check(self) -> None:
         """Raise OptionError for numbers out of range."""

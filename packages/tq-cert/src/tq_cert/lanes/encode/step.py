@@ -50,7 +50,7 @@ def step_rows(loaded: LoadedModel, settings: EncodeSettings, progress: Progress)
     prepared: dict[str, Prepared] = {}
     progress.phase("prefill", len(settings.presets))
     for name in settings.presets:
-        prepared[name] = prepare(loaded.model, name, settings.context)
+        prepared[name] = prepare(loaded.model, name, settings.context, research=settings.research)
         progress.reach(len(prepared))
     jobs: dict[tuple[str, str], Job] = {}
     for name, ready in prepared.items():
@@ -72,7 +72,7 @@ def step_rows(loaded: LoadedModel, settings: EncodeSettings, progress: Progress)
     )
 
 
-def prepare(model: Any, preset: str, context: int) -> Prepared:
+def prepare(model: Any, preset: str, context: int, *, research: bool = False) -> Prepared:
     """Prefill twice, keep each layer's newest block, compress."""
     config = tq_mlx.TurboQuantConfig.from_preset(preset)
     least = config.sink_tokens + config.tail_tokens + config.block_tokens
@@ -83,7 +83,7 @@ def prepare(model: Any, preset: str, context: int) -> Prepared:
     caches, others = prefilled(model, context), prefilled(model, context)
     newest = [newest_block(cache, config.block_tokens) for cache in others]
     for layers in (caches, others):
-        tq_mlx.upgrade_cache_list(layers, config=config, model_family=family)
+        tq_mlx.upgrade_cache_list(layers, config=config, model_family=family, research=research)
     coders = [cache for cache in others if isinstance(cache, tq_mlx.TurboQuantKVCache)]
     blocks = [block for cache, block in zip(others, newest, strict=True) if isinstance(cache, tq_mlx.TurboQuantKVCache)]
     mx.eval(blocks)

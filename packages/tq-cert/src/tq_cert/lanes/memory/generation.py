@@ -17,12 +17,14 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 # isort: split
 import mlx.core as mx
 import msgspec
-from mlx_lm.generate import maybe_quantize_kv_cache  # pyright: ignore[reportUnknownVariableType]
 from mlx_lm.models.cache import QuantizedKVCache, make_prompt_cache
 
 from tq_cert.errors import EXIT_REFUSED, TqCertError
 from tq_cert.lanes.memory.record import Job, MemoryRow, Peaks
 from tq_cert.lanes.models import load_model
+from tq_cert.lanes.quality.caches import quantized
+from tq_cert.lanes.quality.methods import MlxQuantized, parse_method
+from tq_cert.lanes.quality.stored_bits import used_bytes
 from tq_cert.lanes.texts import cut, read_text
 from tq_cert.progress import Silent
 from tq_core import TurboQuantError
@@ -76,7 +78,7 @@ def generate(job: Job) -> MemoryRow:
             mx.clear_cache()
             fed += len(chunk)
         with decode.measured():
-            steps(model, cache, tokens[-1], scope.steps)
+            step_seconds = steps(model, cache, tokens[-1], scope.steps)
     status = tq_mlx.status(cache)
     return MemoryRow(
         method=job.method,
@@ -85,18 +87,21 @@ def generate(job: Job) -> MemoryRow:
         weights_bytes=weights,
         peaks=Peaks(prefill.peak, upgrade.peak if upgraded_at is not None else None, decode.peak),
         cache_bytes=status.nbytes,
+        used_bytes=used_bytes(cache),
         tokens=status.layers[0].offset,
         codes_read=sum(layer.codes_read for layer in status.layers),
         upgraded_at=upgraded_at,
         seconds=(prefill.seconds, upgrade.seconds, decode.seconds),
+        step_seconds=step_seconds,
     )
 
 
 def compress(job: Job, cache: list[Any], model: Any, start: int) -> bool:
     """Compress the cache once it holds ``start`` tokens; return whether that has happened."""
     if job.method.startswith("mlx:"):
-        parameters = cast("dict[str, int]", job.parameters)
-        maybe_quantize_kv_cache(cache, start, parameters["group_size"], parameters["bits"])
+        # As mlx-lm's own generation does, but that it fails where a layer's cache has no quantized form.
+        method = cast("MlxQuantized", parse_method(job.method))
+        cache[:] = [quantized(layer, method) if layer.offset >= start else layer for layer in cache]
         return any(isinstance(layer, QuantizedKVCache) for layer in cache)
     config = tq_mlx.TurboQuantConfig.from_dict(job.parameters or {})
     family = tq_mlx.family_of(model)
@@ -105,11 +110,15 @@ def compress(job: Job, cache: list[Any], model: Any, start: int) -> bool:
     )
 
 
-def steps(model: Any, cache: list[Any], token: int, count: int) -> None:
-    """Decode greedily."""
+def steps(model: Any, cache: list[Any], token: int, count: int) -> tuple[float, ...]:
+    """Decode greedily; return the seconds of every step."""
+    seconds: list[float] = []
     for _ in range(count):
+        started = time.perf_counter()
         logits: mx.array = model(mx.array([[token]]), cache=cache)
         token = int(mx.argmax(logits[0, -1]))
+        seconds.append(time.perf_counter() - started)
+    return tuple(seconds)
 
 
 if __name__ == "__main__":

@@ -25,13 +25,25 @@ def memory_rows(jobs: Sequence[Job], progress: Progress) -> tuple[MemoryRow, ...
     rows: list[MemoryRow] = []
     progress.phase("one process per method", len(jobs))
     for job in jobs:
-        row = run(job)
-        if job.method.startswith(("preset:", "config:")) and not row.codes_read:
-            raise CodesNotReadError(job.method, "attention read no codes")
+        row = run_checked(job)
         rows.append(row)
         progress.reach(len(rows))
         progress.note(f"{job.method}: peak {megabytes(row.peaks.overall)} MB, cache {megabytes(row.cache_bytes)} MB")
     return tuple(rows)
+
+
+def run_checked(job: Job) -> MemoryRow:
+    """Run one job, and see that a compressed cache was read.
+
+    Raises:
+        UnservedMethodError: the runtime refused the method.
+        MeasurementProcessError: its process failed; the last line of its errors is in the message.
+        CodesNotReadError: a compressed cache was never read.
+    """
+    row = run(job)
+    if job.method.startswith(("preset:", "config:")) and not row.codes_read:
+        raise CodesNotReadError(job.method, "attention read no codes")
+    return row
 
 
 def run(job: Job) -> MemoryRow:

@@ -79,10 +79,12 @@ class MemoryRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         weights_bytes: of the model.
         peaks: by phase.
         cache_bytes: allocated by all layers at the end, growth capacity included.
+        used_bytes: of these, what the tokens take that the cache holds.
         tokens: in the cache at the end.
         codes_read: how often attention read codes, over all layers; 0 for a dense run.
         upgraded_at: tokens in the cache when it was compressed; None where it was not.
         seconds: of prefill, upgrade and decode.
+        step_seconds: of every decode step.
     """
 
     method: str
@@ -91,10 +93,12 @@ class MemoryRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weights_bytes: int
     peaks: Peaks
     cache_bytes: int
+    used_bytes: int
     tokens: int
     codes_read: int
     upgraded_at: int | None
     seconds: tuple[float, float, float]
+    step_seconds: tuple[float, ...]
 
 
 MemoryReport = Envelope[MemorySettings, MemoryRow]

@@ -16,7 +16,16 @@ def grids(report: MemoryReport) -> tuple[Grid, ...]:
             f"compressed from {scope.start} on",
             headings=(
                 *("method", "peak MB", f"{TIMES} dense", "without weights", f"{TIMES} dense"),
-                *("prefill", "upgrade", "at", "decode", "cache MB", f"{TIMES} dense", f"{TIMES} 16-bit dense"),
+                *(
+                    "prefill",
+                    "upgrade",
+                    "at",
+                    "decode",
+                    "cache MB",
+                    "used MB",
+                    f"{TIMES} dense",
+                    f"{TIMES} 16-bit dense",
+                ),
             ),
             rows=tuple(cells(row, dense) for row in report.rows),
             notes=notes(report),
@@ -37,14 +46,15 @@ def cells(row: MemoryRow, dense: MemoryRow | None) -> tuple[str, ...]:
         "" if row.upgraded_at is None else str(row.upgraded_at),
         megabytes(peaks.decode),
         megabytes(row.cache_bytes),
-        against(row.cache_bytes, dense and dense.cache_bytes),
-        against(row.cache_bytes, dense and sixteen_bit(dense)),
+        megabytes(row.used_bytes),
+        against(row.used_bytes, dense and dense.used_bytes),
+        against(row.used_bytes, dense and sixteen_bit(dense)),
     )
 
 
 def sixteen_bit(dense: MemoryRow) -> float:
-    """Bytes of the dense cache if its numbers had 16 bits."""
-    return dense.cache_bytes / (2 if dense.model.dtype == "float32" else 1)
+    """Bytes that the dense cache's tokens would take if its numbers had 16 bits."""
+    return dense.used_bytes / (2 if dense.model.dtype == "float32" else 1)
 
 
 def against(value: float, dense: float | None) -> str:
@@ -55,7 +65,7 @@ def notes(report: MemoryReport) -> tuple[str, ...]:
     """What a reader of the numbers must know."""
     lines = [
         "Peaks are MLX's own counter, weights included; one process per run. Cache: allocated bytes at the end, growth "
-        "capacity included.",
+        "capacity included; used: what its tokens take of them, and that against the dense run's.",
         "16-bit dense: the dense cache at two bytes a number; a float32 run stores its own dense tokens in four.",
     ]
     if report.text:

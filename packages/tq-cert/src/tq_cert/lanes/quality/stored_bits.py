@@ -36,6 +36,16 @@ class Tally:
 
 def stored_bits(caches: list[Any]) -> StoredBits:
     """Stored bits per value of all layers together, after at least one token."""
+    tally = tallied(caches)
+    return StoredBits(model16=tally.model16 / tally.values, as_run=tally.as_run / tally.values)
+
+
+def used_bytes(caches: list[Any]) -> int:
+    """Bytes that the tokens of all layers together take, as run, without growth capacity."""
+    return round(tallied(caches).as_run / 8)
+
+
+def tallied(caches: list[Any]) -> Tally:
     tally = Tally()
     for cache in caches:
         if isinstance(cache, CompressedCache):
@@ -44,7 +54,7 @@ def stored_bits(caches: list[Any]) -> StoredBits:
             count_quantized(cache, tally)
         else:
             count_dense(cache, tally)
-    return StoredBits(model16=tally.model16 / tally.values, as_run=tally.as_run / tally.values)
+    return tally
 
 
 def count_compressed(cache: CompressedCache, tally: Tally) -> None:

@@ -1,0 +1,93 @@
+"""`tq-cert bench dense-vs-tq`: speed, peak memory and cache bytes over prompt lengths."""
+
+import argparse
+
+from tq_cert.commands import Subcommands
+from tq_cert.commands.bench_arguments import add_model, add_output, add_research
+from tq_cert.commands.bench_memory import DEFAULT_METHODS
+from tq_cert.commands.bench_run import publish
+from tq_cert.errors import EXIT_GOOD
+from tq_cert.lanes import runtime
+from tq_cert.lanes.dense_vs_tq.record import CompareScope, CompareSettings
+from tq_cert.lanes.dense_vs_tq.table import grids
+from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, TextInfo, now
+from tq_cert.lanes.forms import parse_numbers
+from tq_cert.lanes.journal import Journal, journal_path
+from tq_cert.lanes.memory.record import DTYPES, MemoryRow
+from tq_cert.lanes.provenance import collect
+from tq_cert.lanes.quality.methods import names_of, parse_methods
+from tq_cert.lanes.texts import read_text
+from tq_cert.progress import open_progress
+
+DEFAULTS = CompareScope()
+
+
+def add_parser(subcommands: Subcommands) -> None:
+    """Declare the arguments."""
+    parser = subcommands.add_parser(
+        "dense-vs-tq",
+        help="speed, peak memory and cache bytes over prompt lengths, dense beside compressed",
+        description="Prefills prompts of several lengths, compresses the cache and decodes; every run in a process of "
+        "its own, all of them in turns.",
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--contexts",
+        default=",".join(map(str, DEFAULTS.contexts)),
+        metavar="N1,N2,…",
+        help="tokens of the prompts, shortest first (default: %(default)s)",
+    )
+    for option, default, what in (
+        ("--steps", DEFAULTS.steps, "tokens decoded after each prompt"),
+        ("--repeats", DEFAULTS.repeats, "processes of each method at each length"),
+        ("--chunk", DEFAULTS.chunk, "tokens of a prompt fed at a time"),
+        ("--start", DEFAULTS.start, "compress from N tokens on; the prompt's length or more: after the prefill"),
+    ):
+        parser.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: %(default)s)")
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default=DEFAULTS.dtype, help="cast the model first (default: %(default)s, as it is)"
+    )
+    parser.add_argument(
+        "--methods",
+        default=DEFAULT_METHODS,
+        metavar="M1,M2,…",
+        help="dense, mlx:kvB, mlx:kvBgG, preset:NAME, config:FILE (default: %(default)s)",
+    )
+    add_research(parser)
+    add_output(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure; print or write the report."""
+    scope = CompareScope(
+        contexts=parse_numbers("--contexts", arguments.contexts),
+        **{name: getattr(arguments, name) for name in ("steps", "repeats", "chunk", "start", "dtype", "research")},
+    )
+    scope.check()
+    methods = parse_methods(arguments.methods)
+    text = read_text(arguments.text)
+    runtime.require()
+    from tq_cert.lanes.dense_vs_tq.lane import compare, compare_rows
+    from tq_cert.lanes.models import locate
+
+    journal = Journal(journal_path(arguments.out), MemoryRow)
+    with open_progress(quiet=arguments.json) as progress:
+        located = locate(arguments.model, progress)
+    provenance = collect(device=runtime.device(), openblas=runtime.openblas())
+    with open_progress(quiet=arguments.json, unit="runs") as progress:
+        runs = compare(located, text, arguments.text, methods, scope, provenance, journal, progress)
+    first = next(iter(runs.values()))[0]
+    report = Envelope(
+        lane="dense_vs_tq",
+        schema_version=SCHEMA_VERSION,
+        created=now(),
+        settings=CompareSettings(scope, names_of(methods)),
+        provenance=provenance,
+        model=first.model,
+        text=TextInfo(text.name, text.sha256, scope.contexts[-1], first.bos),
+        rows=compare_rows(runs),
+    )
+    publish(arguments, report, grids(report))
+    journal.discard()
+    return EXIT_GOOD

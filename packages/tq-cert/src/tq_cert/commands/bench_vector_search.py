@@ -1,0 +1,82 @@
+"""`tq-cert bench vector-search`: recall, bytes and times of the codecs as vector indexes."""
+
+import argparse
+
+from tq_cert import sample_models
+from tq_cert.commands import Subcommands
+from tq_cert.commands.bench_arguments import add_output
+from tq_cert.commands.bench_run import publish
+from tq_cert.errors import EXIT_GOOD
+from tq_cert.lanes import runtime
+from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, now
+from tq_cert.lanes.forms import candidates, parse_forms, parse_numbers
+from tq_cert.lanes.provenance import collect
+from tq_cert.lanes.vector_search.record import SearchReport
+from tq_cert.lanes.vector_search.settings import SearchSettings
+from tq_cert.lanes.vector_search.table import grids
+from tq_cert.progress import open_progress
+
+DEFAULTS = SearchSettings()
+
+
+def add_parser(subcommands: Subcommands) -> None:
+    """Declare the arguments."""
+    parser = subcommands.add_parser(
+        "vector-search",
+        help="recall, index bytes and times of the codecs as vector indexes, against exact search",
+        description="Codes vectors with every codec, searches them through the codec's own scores, and compares what "
+        "is found with exact search: on generated vectors, or on a model's token embedding.",
+    )
+    parser.add_argument(
+        "--embedding",
+        metavar="|".join((*sample_models.NAMES, "DIR")),
+        help="search the token embedding of a sample model or of a directory that mlx-lm loads (default: generated)",
+    )
+    for option, default, what in (
+        ("--codecs", DEFAULTS.codecs, "codecs"),
+        ("--bits", DEFAULTS.bits, "widths; a codec that lacks one is left out there"),
+    ):
+        shown = ",".join(map(str, default))
+        parser.add_argument(option, default=shown, metavar="LIST", help=f"{what} (default: %(default)s)")
+    for option, default, what in (
+        ("--vectors", DEFAULTS.vectors, "vectors in the index"),
+        ("--queries", DEFAULTS.queries, "vectors searched for, none of them in the index"),
+        ("--dim", DEFAULTS.dim, "dimension of generated vectors"),
+        ("--clusters", DEFAULTS.clusters, "clusters of generated vectors"),
+        ("--repeats", DEFAULTS.repeats, "timings of everything"),
+        ("--seed", DEFAULTS.seed, "of the data and the codecs"),
+    ):
+        parser.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: %(default)s)")
+    add_output(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure; print or write the report."""
+    settings = SearchSettings(
+        codecs=parse_forms(arguments.codecs),
+        bits=parse_numbers("--bits", arguments.bits),
+        **{name: getattr(arguments, name) for name in ("vectors", "queries", "dim", "clusters", "repeats", "seed")},
+    )
+    settings.check()
+    candidates(settings.codecs, settings.bits)
+    report = measure(settings, arguments.embedding, quiet=arguments.json)
+    publish(arguments, report, grids(report))
+    return EXIT_GOOD
+
+
+def measure(settings: SearchSettings, embedding_of: str | None, *, quiet: bool) -> SearchReport:
+    """Make or load the vectors, and search them."""
+    runtime.require()
+    from tq_cert.lanes.models import load_model
+    from tq_cert.lanes.vector_search.measure import search_rows
+    from tq_cert.lanes.vector_search.vectors import embedding, generated
+
+    with open_progress(quiet=quiet) as progress:
+        loaded = None if embedding_of is None else load_model(embedding_of, progress)
+    vectors = generated(settings) if loaded is None else embedding(loaded, settings)
+    provenance = collect(device=runtime.device(), openblas=runtime.openblas())
+    with open_progress(quiet=quiet, unit="steps") as progress, runtime.refusals():
+        rows = search_rows(vectors, settings, progress)
+    info = None if loaded is None else loaded.info
+    return Envelope("vector_search", SCHEMA_VERSION, now(), settings, provenance, info, None, rows)

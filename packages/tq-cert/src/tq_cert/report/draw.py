@@ -1,0 +1,119 @@
+"""A chart as SVG: the same chart gives the same bytes."""
+
+import re
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import Any
+
+from tq_cert.errors import MissingDependencyError
+from tq_cert.report.page import Chart, Curve, Point
+
+COLOURS = ("#0b5fa5", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be123c", "#0f766e", "#52525b", "#4338ca", "#65a30d")
+MARKERS = "osD^vP*Xd<"
+SETTINGS = {"svg.hashsalt": "turboquant", "svg.fonttype": "none", "font.family": "sans-serif"}
+
+LETTER, LINE, GAP = 4.6, 8.5, 6.0
+"""Width of a letter of a point's name, height of its line, and its distance from the point, in SVG's own pixels."""
+
+
+def drawing_library() -> Any:
+    """Matplotlib, without a display.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("matplotlib", "draw charts", "plots") from error
+    return matplotlib, Figure
+
+
+def draw(charts: Sequence[Chart], size: tuple[float, float], settings: Mapping[str, str] = SETTINGS) -> str:
+    """The charts side by side as one SVG element, with one scale of y."""
+    matplotlib, figure_class = drawing_library()
+    with matplotlib.rc_context(dict(settings)):
+        figure = figure_class(figsize=size, layout="constrained")
+        row = figure.subplots(1, len(charts), sharey=True, squeeze=False)[0]
+        for axes, chart in zip(row, charts, strict=True):
+            plot(axes, chart)
+            axes.label_outer()
+        if any(point.name for chart in charts for curve in chart.curves for point in curve.points):
+            figure.draw_without_rendering()  # names are placed where the points have come to lie
+        for axes, chart in zip(row, charts, strict=True):
+            write_names(axes, chart)
+        return written(figure)
+
+
+def svg(chart: Chart, prefix: str) -> str:
+    """One chart as an SVG element whose ids all begin with the prefix: several of them share one page."""
+    return own_ids(draw([chart], (8, 4.6)), prefix)
+
+
+def plot(axes: Any, chart: Chart) -> None:
+    """Draw the chart's curves and axes, without the points' names."""
+    for index, curve in enumerate(chart.curves):
+        plot_curve(axes, curve, COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)])
+    axes.set(title=chart.title, xlabel=chart.x, ylabel=chart.y)
+    if chart.log_x:
+        axes.set_xscale("log", base=2)
+        ticks = sorted({point.x for curve in chart.curves for point in curve.points})
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+    if chart.log_y:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.grid(visible=True, which="major", alpha=0.3)
+    axes.legend(fontsize=8, loc="best" if any(curve.line for curve in chart.curves) else "upper right")
+
+
+def plot_curve(axes: Any, curve: Curve, colour: str, marker: str) -> None:
+    x, y = [point.x for point in curve.points], [point.y for point in curve.points]
+    axes.plot(x, y, color=colour, marker=marker, markersize=5, linewidth=1.3 if curve.line else 0, label=curve.label)
+    for point in curve.points:
+        if point.low is not None and point.high is not None:
+            axes.plot([point.x, point.x], [point.low, point.high], color=colour, linewidth=3, alpha=0.3)
+
+
+def write_names(axes: Any, chart: Chart) -> None:
+    """Write the points' names beside them, from the top down, each below those that are in its way."""
+    right = axes.transAxes.transform((1, 1))[0]
+    taken: list[tuple[float, float, float]] = []
+    named: list[tuple[float, float, Point, str]] = [
+        (*axes.transData.transform((point.x, point.y)), point, COLOURS[index % len(COLOURS)])
+        for index, curve in enumerate(chart.curves)
+        for point in curve.points
+        if point.name
+    ]
+    for x, y, point, colour in sorted(named, key=lambda one: (-one[1], one[0], one[2].name)):
+        width = LETTER * len(point.name)
+        left = x + GAP if x + GAP + width < right else x - GAP - width
+        height = y
+        while any(left < end and start < left + width and abs(height - other) < LINE for start, end, other in taken):
+            height -= 1
+        taken.append((left, left + width, height))
+        axes.annotate(
+            point.name,
+            (point.x, point.y),
+            textcoords="offset pixels",
+            xytext=(left - x, height - y),
+            va="center",
+            fontsize=7,
+            color=colour,
+        )
+
+
+def written(figure: Any) -> str:
+    """The figure's SVG element, without a date and without what precedes it in a file."""
+    content = StringIO()
+    figure.savefig(content, format="svg", metadata={"Date": None})
+    text = content.getvalue()
+    return text[text.index("<svg") :]
+
+
+def own_ids(text: str, prefix: str) -> str:
+    """The SVG with every id, and every reference to one, under the prefix."""
+    text = re.sub(r'(\sid=")', rf"\g<1>{prefix}-", text)
+    return re.sub(r'(url\(#|href="#)', rf"\g<1>{prefix}-", text)
