@@ -29,3 +29,12 @@ class DamagedRunError(TqCertError):
 
     def __init__(self, file: str, problem: str) -> None:
         super().__init__(f"{file}: {problem}", "the run cannot be resumed: start a new one in a new directory")
+
+
+class BundleExistsError(TqCertError):
+    """A bundle would be written over something."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} exists already", "a bundle is never written over: give another path, or remove that one"
+        )

@@ -17,12 +17,14 @@ class NotARecordError(ValueError):
 
     Attributes:
         problems: every problem found, never empty.
+        text: whether the text itself is at fault, as JSON, and not only what it says.
         version: the schema version that the document states, if it is a document with one.
     """
 
-    def __init__(self, problems: list[Problem], version: int | None) -> None:
+    def __init__(self, problems: list[Problem], *, text: bool, version: int | None) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+        self.text = text
         self.version = version
 
 
@@ -33,10 +35,11 @@ def decode(content: bytes, kind: type[R]) -> R:
         NotARecordError: with every problem and its place.
     """
     document, problems = parse(content)
+    text = bool(problems)
     problems += conform(document, _type_of(kind))
     if problems:
         version = document.get("schema_version") if isinstance(document, dict) else None
-        raise NotARecordError(problems, version if type(version) is int else None)
+        raise NotARecordError(problems, text=text, version=version if type(version) is int else None)
     return msgspec.convert(document, kind)
 
 

@@ -6,6 +6,7 @@ nothing that is half written is ever read.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def record_path(stage: str) -> str:
     return f"{STAGES}/{stage}.json"
 
 
+def artifact_problem(stage: str, path: str) -> str | None:
+    """Why a stage cannot leave an artifact at this path; None if it can."""
+    form = re.fullmatch(rf"{STAGES}/{stage}\.([A-Za-z0-9_.-]+)", path)
+    if form is None:
+        return f"is not {STAGES}/{stage}.SUFFIX"
+    return "is where its record and its XML lie" if form[1] in ("json", "xml") else None
+
+
 def append_stage(
     directory: Path, environment: Environment, run: StageRun, artifacts: Mapping[str, bytes] | None = None
 ) -> StageRecord:
@@ -67,6 +76,8 @@ def append_stage(
     if any(record.stage == run.stage for record in records):
         raise StageOrderError(run.stage, str(directory))
     files = dict(artifacts or {})
+    if problems := [f"{path} {problem}" for path in files if (problem := artifact_problem(run.stage, path))]:
+        raise InvalidRecordError(f"the artifacts of stage {run.stage!r}", problems)
     listed = tuple(Artifact(path, len(content), sha256(content)) for path, content in sorted(files.items()))
     previous = digest_of(records[-1]) if records else digest_of(environment)
     record = _valid(StageRecord(**msgspec.structs.asdict(run), artifacts=listed, previous=previous))
