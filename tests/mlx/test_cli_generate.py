@@ -25,7 +25,7 @@ def test_compare_reports_both_runs(real_model, family, capsys):
     cache = report["cache"]
     assert cache["bytes"] == sum(layer["bytes"] for layer in report["layers"])
     assert cache["ratio"] == cache["bytes"] / cache["dense_bytes"] < 1
-    assert cache["bits_per_value"] == {"llama": 4.25, "gemma": 4.0625}[family]
+    assert cache["bits_per_value"] == {"llama": 4.25 + 4.25 / 128, "gemma": 4.0625 + 4.0625 / 128}[family]
     assert 0 < report["mean_kl"] < 0.05
     layers = report["layers"]
     assert [layer["index"] for layer in layers] == list(range(len(layers)))

@@ -21,7 +21,7 @@ def test_requested_and_realised_differ_where_a_layer_stayed_dense():
     assert "sliding-window" in sliding.reason
     assert (compressed.requested, compressed.realised) == ("uniform_k4v4", "uniform_k4v4")
     assert compressed.reason == "tokens: 4 sink, 256 packed, 140 tail"
-    assert compressed.bits_per_value == 4.25
+    assert compressed.bits_per_value == 4.25 + 4.25 / 64 / 2
     assert compressed.codes_read == 0
 
 

@@ -11,6 +11,7 @@ from tq_mlx import openblas  # first: it must run before anything imports MLX
 # isort: split
 from tq_core import NonFiniteError, TurboQuantError, UnsupportedHeadDimError
 from tq_mlx.attention import streaming_attention
+from tq_mlx.batch import BatchTurboQuantKVCache
 from tq_mlx.cache import SegmentMemory, TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import (
@@ -28,6 +29,7 @@ from tq_mlx.support import family_of
 from tq_mlx.upgrade import upgrade_cache_list
 
 __all__ = [
+    "BatchTurboQuantKVCache",
     "CacheStatus",
     "ConfigError",
     "HookError",

@@ -7,8 +7,8 @@
 The dense form of the whole history never exists.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any, Self
 
 import mlx.core as mx
@@ -62,7 +62,8 @@ class SegmentMemory:
     Attributes:
         tokens: live tokens.
         nbytes: allocated bytes, growth capacity included.
-        bits_per_value: stored bits per value of a live token, keys and values together (0 without tokens).
+        bits_per_value: stored bits per value of a live token, keys and values together, the means of blocks
+            included (0 without tokens).
     """
 
     tokens: int
@@ -101,9 +102,17 @@ class TurboQuantKVCache:
             UnsupportedCacheError: the tokens do not fit those before them.
         The cache is unchanged then.
         """
+        self.make_ready(keys, values)
+        return self.take(keys, values)
+
+    def make_ready(self, keys: mx.array, values: mx.array) -> None:
+        """Do all of an update that can fail; the history stays what it was."""
         self.check(keys, values)
         # What earlier steps left over is coded first: it was computed long ago, so its check for NaN waits for nothing.
         self.compress_overflow()
+
+    def take(self, keys: mx.array, values: mx.array) -> tuple[TurboQuantKeysView, TurboQuantValuesView]:
+        """Append tokens for which the cache is ready and return views of the whole history."""
         self.append(keys, values)
         if not self.config.tail_tokens:
             self.compress_overflow()
@@ -199,6 +208,20 @@ class TurboQuantKVCache:
                 segment.drop_front(gone)
             n -= gone
 
+    def snapshot(self) -> Self:
+        """Return a cache of the same history, which shares its arrays until either is fed."""
+        twin = type(self)(self.config, self.admission)
+        twin.layout, twin.centre, twin.reads = self.layout, self.centre, replace(self.reads)
+        twin.sink, twin.packed, twin.tail = self.sink.snapshot(), self.packed.snapshot(), self.tail.snapshot()
+        return twin
+
+    @staticmethod
+    def merge(caches: Sequence[Any]) -> Any:
+        """Return a BatchTurboQuantKVCache of caches of one sequence each; see there."""
+        from tq_mlx.batch import BatchTurboQuantKVCache  # a batch is made of caches: it comes after them
+
+        return BatchTurboQuantKVCache.merge(caches)
+
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays that the cache holds, growth capacity included."""
@@ -210,7 +233,8 @@ class TurboQuantKVCache:
         if self.layout is None:
             return {name: SegmentMemory(0, 0, 0.0) for name in ("sink", "packed", "tail")}
         layout, dense_bits = self.layout, 8.0 * self.layout.dtype.size
-        coded_bits = layout.key_dim * self.config.keys.bits_per_value(layout.key_dim)
+        means = 1 / self.config.center_block if self.config.center_block else 0  # each block's is coded like a key
+        coded_bits = layout.key_dim * self.config.keys.bits_per_value(layout.key_dim) * (1 + means)
         coded_bits += layout.value_dim * self.config.values.bits_per_value(layout.value_dim)
         bits = {"sink": dense_bits, "packed": coded_bits / (layout.key_dim + layout.value_dim), "tail": dense_bits}
         segments = {"sink": self.sink, "packed": self.packed, "tail": self.tail}

@@ -27,9 +27,10 @@ from tq_core.errors import NonFiniteError
 from tq_mlx.admission import Admission
 from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.centring import Centre
+from tq_mlx.compressed import CompressedCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.key_bits import key_norm
-from tq_mlx.rotating import CompressedCache, TurboQuantRotatingKVCache
+from tq_mlx.rotating import TurboQuantRotatingKVCache
 from tq_mlx.support import Verdict
 from tq_mlx.tensor_parallel import over_all_heads
 from tq_mlx.token_chunks import token_chunks

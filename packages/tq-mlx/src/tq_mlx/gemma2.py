@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 import mlx.core as mx
 
-from tq_mlx.attention import streaming_attention
-from tq_mlx.rotating import CompressedCache
+from tq_mlx.batch_attention import attend
+from tq_mlx.compressed import CompressedCache
 
 
 def attention(
@@ -26,7 +26,7 @@ def attention(
         original: the layer's own ``__call__``.
         layer: an ``mlx_lm.models.gemma2.Attention``.
         x: hidden states.
-        mask: None, boolean or additive, as for streaming_attention.
+        mask: None, boolean or additive, as for ``streaming_attention``.
         cache: the layer's cache, or None.
     """
     if type(cache) not in get_args(CompressedCache):  # a subclass may hand out something else than views
@@ -38,7 +38,7 @@ def attention(
     queries = layer.rope(heads(layer.q_proj(x), layer.n_heads), offset=cache.offset)
     keys = layer.rope(heads(layer.k_proj(x), layer.n_kv_heads), offset=cache.offset)
     values = heads(layer.v_proj(x), layer.n_kv_heads)
-    out = streaming_attention(
+    out = attend(
         queries,
         *cache.update_and_fetch(keys, values),
         scale=layer.scale,

@@ -13,14 +13,15 @@ from typing import Any
 import mlx.core as mx
 import mlx_lm.models.cache as upstream_cache
 
-from tq_mlx.attention import streaming_attention
+from tq_mlx.batch_attention import attend
+from tq_mlx.batch_views import BatchKeysView
 from tq_mlx.config import TurboQuantConfig
-from tq_mlx.errors import ConfigError, UnsupportedAttentionError
+from tq_mlx.errors import ConfigError
 from tq_mlx.refusals import no_second_compression, typed_bypass
 from tq_mlx.support import family_of
 from tq_mlx.tensor_parallel import group_of
 from tq_mlx.upgrade import upgrade_cache_list
-from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
+from tq_mlx.views import TurboQuantKeysView
 
 Steps = Generator[tuple[Any, mx.array], None, None]
 
@@ -116,12 +117,13 @@ def generate_step(
 def scaled_dot_product_attention(original: Callable[..., mx.array], *args: Any, **kwargs: Any) -> mx.array:
     """Attend over codes where the keys are a compressed cache's; pass everything else through as it came."""
     keys = args[1] if len(args) > 1 else kwargs.get("keys")
-    return (attend_over_codes if isinstance(keys, TurboQuantKeysView) else original)(*args, **kwargs)
+    compressed = isinstance(keys, TurboQuantKeysView | BatchKeysView)
+    return (attend_over_codes if compressed else original)(*args, **kwargs)
 
 
 def attend_over_codes(
     queries: mx.array,
-    keys: TurboQuantKeysView,
+    keys: TurboQuantKeysView | BatchKeysView,
     values: Any,
     cache: Any,
     scale: float,
@@ -129,9 +131,4 @@ def attend_over_codes(
     sinks: mx.array | None = None,
 ) -> mx.array:
     """Take the arguments of mlx-lm's scaled_dot_product_attention; ``cache`` says nothing that the views do not."""
-    if not isinstance(values, TurboQuantValuesView):
-        raise UnsupportedAttentionError(
-            f"the keys are a compressed cache's but the values are a {type(values).__name__}: leave this model's "
-            "cache dense"
-        )
-    return streaming_attention(queries, keys, values, scale=scale, mask=mask, sinks=sinks)
+    return attend(queries, keys, values, scale=scale, mask=mask, sinks=sinks)

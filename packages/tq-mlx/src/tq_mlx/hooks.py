@@ -17,15 +17,14 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import tq_contract
 from tq_contract import Hook
 from tq_mlx import gemma2, generation, speculative
-from tq_mlx.cache import TurboQuantKVCache
+from tq_mlx.compressed import CompressedCache
 from tq_mlx.errors import HookError
 from tq_mlx.reader import marked
-from tq_mlx.rotating import TurboQuantRotatingKVCache
 
 Function = Callable[..., Any]
 
@@ -40,7 +39,7 @@ REPLACEMENTS: dict[str, Function] = {
 } | {"Attention.__call__": gemma2.attention}
 """Name of the hook → what stands in for it; its first argument is the original."""
 
-PERSISTED = (TurboQuantKVCache, TurboQuantRotatingKVCache)
+PERSISTED = get_args(CompressedCache)
 """Classes that mlx-lm's load_prompt_cache looks up by name in its own cache module."""
 
 

@@ -3,10 +3,14 @@
 from collections.abc import Generator, Mapping
 from typing import Any, TypeVar
 
+from tq_mlx.batch_views import BatchKeysView, BatchValuesView
 from tq_mlx.errors import ConfigError, UnsupportedAttentionError
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
 Step = TypeVar("Step")
+
+VIEWS = (TurboQuantKeysView, TurboQuantValuesView, BatchKeysView, BatchValuesView)
+"""What compressed caches hand out in the place of arrays."""
 
 
 def no_second_compression(kwargs: Mapping[str, Any]) -> None:
@@ -26,7 +30,7 @@ def typed_bypass(steps: Generator[Step, None, None]) -> Generator[Step, None, No
     try:
         yield from steps
     except (TypeError, ValueError) as error:
-        if any(view.__name__ in str(error) for view in (TurboQuantKeysView, TurboQuantValuesView)):
+        if any(view.__name__ in str(error) for view in VIEWS):
             first = str(error).partition("\n")[0]
             raise UnsupportedAttentionError(
                 f"the model hands a compressed cache's keys or values to MLX itself ({first}) instead of calling "

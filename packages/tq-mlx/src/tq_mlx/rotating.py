@@ -21,7 +21,7 @@ from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
 class TurboQuantRotatingKVCache:
     """A compressed drop-in for ``mlx_lm.models.cache.RotatingKVCache`` with keep=0.
 
-    It has no batched form: mlx-lm's server and batch generator look for ``merge`` and find none.
+    It has no batched form: mlx-lm's server looks for ``merge``, finds none and serves one request at a time.
 
     Attributes:
         window: tokens that a token attends to at most, itself included.
@@ -165,7 +165,3 @@ class TurboQuantRotatingKVCache:
         cache = cls(held.config, state["window"])
         cache.held, cache.dropped, cache.attended = held, state["dropped"], state["attended"]
         return cache
-
-
-CompressedCache = TurboQuantKVCache | TurboQuantRotatingKVCache
-"""Every cache whose keys and values are views."""

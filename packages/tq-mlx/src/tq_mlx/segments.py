@@ -1,7 +1,7 @@
 """Growable storage of a cache's segments: arrays that grow along the token axis, the second to last."""
 
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 import mlx.core as mx
 
@@ -87,6 +87,12 @@ class DenseSegment:
         """Keep the oldest ``length`` tokens."""
         self.length = length
 
+    def snapshot(self) -> Self:
+        """Return a segment of the same tokens: what is appended to one is not in the other."""
+        if self.keys is None or self.values is None:
+            return replace(self)
+        return replace(self, keys=handle(self.keys), values=handle(self.values))
+
     @property
     def nbytes(self) -> int:
         """Allocated bytes."""
@@ -117,6 +123,10 @@ class PackedSegment:
     def truncate(self, length: int) -> None:
         """Keep the oldest ``length`` tokens."""
         self.length = length
+
+    def snapshot(self) -> Self:
+        """Return a segment of the same codes: what is appended to one is not in the other."""
+        return replace(self, keys=self.keys and self.keys.map(handle), values=self.values and self.values.map(handle))
 
     @property
     def nbytes(self) -> int:

@@ -6,8 +6,9 @@ from typing import Any
 
 from mlx_lm.models.cache import KVCache, RotatingKVCache
 
+from tq_mlx.batch import BatchTurboQuantKVCache
 from tq_mlx.cache_kinds import kind_of
-from tq_mlx.rotating import CompressedCache
+from tq_mlx.compressed import CompressedCache
 from tq_mlx.upstream import tokens_seen, used_bytes
 
 
@@ -22,7 +23,7 @@ class LayerStatus:
         keys: codec of the keys, such as "mse 4", or "dense".
         values: codec of the values, or "dense".
         reason: why the two differ, or how much is coded.
-        offset: tokens held.
+        offset: tokens held; of a batch, in its longest row.
         nbytes: bytes allocated.
         dense_bytes: bytes that the same tokens take uncompressed, without growth capacity.
         bits_per_value: stored bits per value of the coded tokens; None where nothing is coded.
@@ -123,18 +124,20 @@ def compressed_status(index: int, cache: CompressedCache) -> LayerStatus:
     memory = cache.memory()
     packed = memory["packed"]
     counts = ", ".join(f"{segment.tokens} {name}" for name, segment in memory.items())
+    batched = isinstance(cache, BatchTurboQuantKVCache)
+    rows = cache.rows if batched else [cache]
     return LayerStatus(
         index=index,
         requested=cache.config.label,
         realised=cache.config.label,
         keys=cache.config.keys.label,
         values=cache.config.values.label,
-        reason=f"tokens: {counts}",
-        offset=cache.offset,
+        reason=f"{len(rows)} rows; tokens: {counts}" if batched else f"tokens: {counts}",
+        offset=tokens_seen(cache),
         nbytes=cache.nbytes,
-        dense_bytes=cache.layout.dense_bytes_per_token * cache.size() if cache.layout else 0,
+        dense_bytes=sum(row.layout.dense_bytes_per_token * row.size() for row in rows if row.layout),
         bits_per_value=packed.bits_per_value if packed.tokens else None,
-        codes_read=cache.reads.count,
+        codes_read=sum(row.reads.count for row in rows),
         family=cache.admission.family if cache.admission else None,
         research=cache.admission is not None and cache.admission.research,
     )

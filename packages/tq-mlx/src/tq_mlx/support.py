@@ -7,9 +7,9 @@ from typing import Any
 import tq_contract
 from tq_mlx.admission import Admission
 from tq_mlx.cache_kinds import LATENT, is_latent, kind_of
+from tq_mlx.compressed import CompressedCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError, UnsupportedFamilyError
-from tq_mlx.rotating import CompressedCache
 from tq_mlx.upstream import history
 
 ALREADY = "already compressed"

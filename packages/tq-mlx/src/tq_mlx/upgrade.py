@@ -6,12 +6,12 @@ from typing import Any
 
 import mlx.core as mx
 
+from tq_mlx.compressed import CompressedCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.conversion import Plan, commit, rehearse
 from tq_mlx.event_file import append_events, check_appendable
 from tq_mlx.events import UpgradeEvent, UpgradeFailure
 from tq_mlx.reader import require_reader
-from tq_mlx.rotating import CompressedCache
 from tq_mlx.support import Verdict, admit_family, judge
 from tq_mlx.upstream import tokens_seen
 

@@ -21,8 +21,18 @@ class CodeReads:
     count: int = 0
 
 
+class Bypassed:
+    """Stands where a model expects an array, and refuses by name what only an array can do."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise UnsupportedAttentionError(
+            f"a compressed cache's {type(self).__name__} has no {name!r}: this model handles keys and values itself "
+            "instead of calling mlx_lm.models.base.scaled_dot_product_attention; leave its cache dense"
+        )
+
+
 @dataclass(frozen=True)
-class SegmentsView:
+class SegmentsView(Bypassed):
     """One side (keys or values) of the three segments in time order.
 
     Attributes:
@@ -76,12 +86,6 @@ class SegmentsView:
         shape = (*self.shape[:2], tokens, self.shape[3])
         packed = self.packed - gone
         return replace(self, shape=shape, sink=sink, code=code, packed=packed, centre=centre, tail=tail)
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise UnsupportedAttentionError(
-            f"a compressed cache's {type(self).__name__} has no {name!r}: this model handles keys and values itself "
-            "instead of calling mlx_lm.models.base.scaled_dot_product_attention; leave its cache dense"
-        )
 
 
 def without_oldest(tokens: mx.array | None, count: int) -> tuple[mx.array | None, int]:

@@ -11,8 +11,8 @@ from mlx_lm.models.cache import KVCache, RotatingKVCache, make_prompt_cache
 from tq_cert.errors import OptionError, SlidingWindowError, UnknownMethodError, UnservedMethodError
 from tq_cert.lanes.quality.methods import Dense, Method, MlxQuantized, TurboQuant
 from tq_cert.lanes.quality.settings import Scope
+from tq_mlx.compressed import CompressedCache
 from tq_mlx.conversion import layer_key_norm
-from tq_mlx.rotating import CompressedCache
 
 Caches = list[Any]
 

@@ -10,7 +10,7 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 from mlx_lm.models.cache import QuantizedKVCache
 
 from tq_cert.errors import CodesNotReadError, NonFiniteDivergenceError
-from tq_mlx.rotating import CompressedCache
+from tq_mlx.compressed import CompressedCache
 
 
 def compressed_layers(caches: Sequence[Any]) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tq_mlx.rotating import CompressedCache  # first: it loads OpenBLAS before MLX is imported
+from tq_mlx.compressed import CompressedCache  # first: it loads OpenBLAS before MLX is imported
 
 # isort: split
 import mlx.core as mx
