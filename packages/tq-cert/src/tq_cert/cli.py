@@ -13,10 +13,10 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from tq_cert.commands import bench, pack, sample_model, verify
+from tq_cert.commands import bench, pack, run, sample_model, verify
 from tq_cert.errors import EXIT_USAGE_OR_IO, TqCertError
 
-COMMANDS = (sample_model, bench, pack, verify)
+COMMANDS = (sample_model, run, bench, pack, verify)
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 

@@ -4,13 +4,14 @@ The other side is MLX's own attention over what the caches decode to.
 """
 
 from itertools import product
+from typing import cast
 
 import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 
 # isort: split
 import mlx.core as mx
 
-from tq_cert.stages.recorder import Recorder
+from tq_cert.stages.recorder import At, Recorder
 from tq_cert.stages.setting import Setting
 from tq_cert.stages.synthetic import keys_and_values, queries
 
@@ -37,13 +38,9 @@ def measure(setting: Setting, recorder: Recorder) -> None:
             with recorder.case(name):
                 cache = tq_mlx.TurboQuantKVCache(setting.config(preset))
                 cache.update_and_fetch(*keys_and_values(split, head_dim=HEAD_DIM, seed=split, heads=kv_heads))
-                errors = [
-                    difference(cache, query_heads, length, mask) for length, mask in product(LENGTHS, MASKS)
-                ]
-                prompt = f"{query_heads} over {kv_heads} heads"
-                recorder.add(
-                    "attention_error", "absolute", errors, preset=preset, context=split, prompt=prompt, seed=split
-                )
+                errors = [difference(cache, query_heads, length, mask) for length, mask in product(LENGTHS, MASKS)]
+                at = At(preset=preset, context=split, prompt=f"{query_heads} over {kv_heads} heads", seed=split)
+                recorder.add("attention_error", "absolute", errors, at)
 
 
 def difference(cache: tq_mlx.TurboQuantKVCache, heads: int, length: int, mask: str) -> float:
@@ -52,7 +49,7 @@ def difference(cache: tq_mlx.TurboQuantKVCache, heads: int, length: int, mask: s
     q, m = queries(length, heads=heads, head_dim=HEAD_DIM, seed=length), mask_of(mask, length, cache.offset)
     ours = tq_mlx.streaming_attention(q, keys, values, scale=SCALE, mask=m)
     truth = mx.fast.scaled_dot_product_attention(q, keys.decode(), values.decode(), scale=SCALE, mask=m)
-    return float(mx.abs(ours - truth).max().item())
+    return cast("float", mx.abs(ours - truth).max().item())
 
 
 def mask_of(kind: str, length: int, tokens: int) -> mx.array | str | None:

@@ -10,7 +10,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from tq_cert.stages.cache_files import load, save
-from tq_cert.stages.recorder import Recorder, check
+from tq_cert.stages.recorder import At, Recorder, check
 from tq_cert.stages.setting import Setting
 from tq_cert.stages.synthetic import keys_and_values
 
@@ -28,8 +28,8 @@ def measure(setting: Setting, recorder: Recorder) -> None:
                 cache.update_and_fetch(*keys_and_values(TOKENS, head_dim=head_dim, seed=head_dim))
                 again = written_and_read(cache, setting.folder / "roundtrip.safetensors")
                 unequal = unequal_arrays(cache.state, again.state)
-                at = {"preset": preset, "prompt": f"head dimension {head_dim}", "seed": head_dim}
-                recorder.add("unequal_arrays", "arrays", [len(unequal)], **at)
+                at = At(preset=preset, prompt=f"head dimension {head_dim}", seed=head_dim)
+                recorder.add("unequal_arrays", "arrays", [len(unequal)], at)
                 check(not unequal, f"these differ after save and load: {', '.join(unequal)}")
 
 

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 
@@ -11,7 +11,7 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 import mlx.core as mx
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 
-from tq_mlx.rotating import CompressedCache
+from tq_mlx.compressed import CompressedCache
 
 Caches = list[Any]
 
@@ -31,7 +31,7 @@ class Decoded:
     @property
     def non_finite(self) -> int:
         """Logits that are NaN or infinite."""
-        return int(mx.logical_not(mx.isfinite(self.logits)).sum().item())
+        return cast("int", mx.logical_not(mx.isfinite(self.logits)).sum().item())
 
 
 def prefill(model: Any, tokens: Sequence[int], chunk: int) -> Caches:
@@ -63,7 +63,7 @@ def decode(model: Any, caches: Caches, first: int, steps: int) -> Decoded:
     for _ in range(steps):
         tokens.append(first)
         row = model(mx.array([[first]]), cache=caches)[0, -1].astype(mx.float32)
-        first = int(mx.argmax(row).item())
+        first = cast("int", mx.argmax(row).item())
         rows.append(row)
     return Decoded(mx.stack(rows), tuple(tokens))
 

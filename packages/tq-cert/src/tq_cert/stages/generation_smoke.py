@@ -1,10 +1,8 @@
 """A family's model generates from a compressed cache: finite logits, codes read at every step, text that is text."""
 
-from typing import Any
-
 from tq_cert.lanes.models import LoadedModel
 from tq_cert.stages.compressed_run import Caches, Decoded, decode, not_read, prefill, to_compress, upgraded
-from tq_cert.stages.recorder import Recorder, check
+from tq_cert.stages.recorder import At, Recorder, check
 from tq_cert.stages.setting import Setting
 
 
@@ -24,21 +22,10 @@ def generate(setting: Setting, recorder: Recorder, family: str, preset: str, den
     loaded, steps = setting.model(family), setting.sizes.smoke_tokens
     caches = upgraded(dense, preset, family)
     decoded = decode(loaded.model, caches, last, steps)
-    recorder.add(
-        "layers_not_read",
-        "layers",
-        [not_read(caches, to_compress(dense), steps)],
-        family=family,
-        preset=preset,
-        context=setting.sizes.smoke_prompt,
-    )
-    record_finiteness(recorder, decoded, family=family, preset=preset, context=setting.sizes.smoke_prompt)
+    at = At(family, preset, setting.sizes.smoke_prompt)
+    recorder.add("layers_not_read", "layers", [not_read(caches, to_compress(dense), steps)], at)
+    recorder.add("non_finite_logits", "logits", [decoded.non_finite], at)
     check(bool(text_of(loaded, decoded).strip()), "what was generated is no text")
-
-
-def record_finiteness(recorder: Recorder, decoded: Decoded, **at: Any) -> None:
-    """Record how many logits were no numbers."""
-    recorder.add("non_finite_logits", "logits", [decoded.non_finite], **at)
 
 
 def text_of(loaded: LoadedModel, decoded: Decoded) -> str:

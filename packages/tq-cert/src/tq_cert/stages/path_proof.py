@@ -3,18 +3,20 @@
 A small random Llama stands for the models: what is proved is the path through mlx-lm, not what a model knows.
 """
 
+import copy
 import importlib
-from typing import Any
+from typing import Any, cast
 
 import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 
 # isort: split
 import mlx.core as mx
-from mlx.utils import tree_map
+from mlx.utils import tree_map  # pyright: ignore[reportUnknownVariableType]
 from mlx_lm.models import llama
+from mlx_lm.models.cache import make_prompt_cache
 
 from tq_cert.stages.compressed_run import Caches, follow, not_read, prefill, to_compress, upgraded
-from tq_cert.stages.recorder import Recorder, check
+from tq_cert.stages.recorder import At, CheckFailedError, Recorder, check
 from tq_cert.stages.setting import Setting
 from tq_mlx.divergence import Expected, compare
 
@@ -44,49 +46,31 @@ def measure(setting: Setting, recorder: Recorder) -> None:
             generates(model, preset, tokens[:PROMPT])
 
 
-def steps(
-    recorder: Recorder, model: Any, preset: str, dense: Caches, caches: Caches, tokens: list[int]
-) -> None:
+def steps(recorder: Recorder, model: Any, preset: str, dense: Caches, caches: Caches, tokens: list[int]) -> None:
     """Record which layers were not read, and how far the predictions moved."""
     logits = follow(model, caches, tokens)
-    recorder.add(
-        "layers_not_read",
-        "layers",
-        [not_read(caches, to_compress(dense), len(tokens))],
-        preset=preset,
-        context=PROMPT,
-        seed=SEED,
-    )
-    expected = Expected.of(follow(model, upgraded_none(dense), tokens), tokens[1:])
+    at = At(preset=preset, context=PROMPT, seed=SEED)
+    recorder.add("layers_not_read", "layers", [not_read(caches, to_compress(dense), len(tokens))], at)
+    expected = Expected.of(follow(model, copy.deepcopy(dense), tokens), tokens[1:])
     kl = compare(expected, logits).kl
-    recorder.add("kl", "nats", kl, preset=preset, context=PROMPT, seed=SEED)
-
-
-def upgraded_none(dense: Caches) -> Caches:
-    """A copy of the dense caches, which the dense run may fill."""
-    import copy
-
-    return copy.deepcopy(dense)
+    recorder.add("kl", "nats", kl, at)
 
 
 def depends_on(model: Any, caches: Caches, side: str, token: int) -> None:
     """Check that zeroed codes change what comes out."""
-    import copy
-
     broken = copy.deepcopy(caches)
     for cache in broken:
         code = getattr(getattr(cache, "packed", None), side, None)
-        check(code is not None, f"a {type(cache).__name__} holds no codes of {side}")
+        if code is None:
+            raise CheckFailedError(f"a {type(cache).__name__} holds no codes of {side}")
         setattr(cache.packed, side, code.map(mx.zeros_like))
-    moved = mx.abs(follow(model, caches, [token]) - follow(model, broken, [token])).max().item()
+    moved = cast("float", mx.abs(follow(model, caches, [token]) - follow(model, broken, [token])).max().item())
     check(moved > 0, f"the logits are the same with all codes of {side} zeroed")
 
 
 def generates(model: Any, preset: str, tokens: list[int]) -> None:
     """Check that mlx-lm's generate_step, given a configuration, reads codes."""
     generate_step = importlib.import_module("mlx_lm.generate").generate_step
-    from mlx_lm.models.cache import make_prompt_cache
-
     caches: Caches = make_prompt_cache(model)
     layers = to_compress(caches)
     config = tq_mlx.TurboQuantConfig.from_preset(preset)
@@ -111,6 +95,11 @@ def random_llama() -> Any:
     )
     mx.random.seed(SEED)
     model = llama.Model(arguments)
-    model.update(tree_map(lambda x: x * LIVELINESS if x.ndim > 1 else x, model.parameters()))
+    model.update(tree_map(scaled, model.parameters()))
     mx.eval(model.parameters())
     return model
+
+
+def scaled(weight: mx.array) -> mx.array:
+    """A matrix times LIVELINESS; a vector as it is."""
+    return weight * LIVELINESS if weight.ndim > 1 else weight

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from tq_cert.evidence import Case, Series
 
@@ -13,6 +15,24 @@ class CheckFailedError(Exception):
 
 class StageNotRunError(Exception):
     """The stage cannot be run on this hardware; the message says why."""
+
+
+@dataclass(frozen=True)
+class At:
+    """What samples were taken on; a series and its baseline agree in all but the preset."""
+
+    family: str | None = None
+    preset: str | None = None
+    context: int | None = None
+    prompt: str | None = None
+    seed: int | None = None
+
+    def with_preset(self, preset: str) -> Self:
+        """The same with a preset."""
+        return replace(self, preset=preset)
+
+
+NOWHERE = At()
 
 
 class Recorder:
@@ -34,16 +54,11 @@ class Recorder:
         name: str,
         unit: str,
         values: Iterable[float],
-        *,
-        family: str | None = None,
-        preset: str | None = None,
-        context: int | None = None,
-        prompt: str | None = None,
-        seed: int | None = None,
+        at: At = NOWHERE,
     ) -> None:
-        """Keep samples of one quantity; what they were taken on pairs them with their baseline."""
+        """Keep samples of one quantity."""
         numbers = tuple(float(value) for value in values)
-        self.series.append(Series(name, unit, family, preset, context, prompt, seed, numbers))
+        self.series.append(Series(name, unit, at.family, at.preset, at.context, at.prompt, at.seed, numbers))
 
     @contextmanager
     def case(self, name: str) -> Generator[None]:
@@ -52,12 +67,13 @@ class Recorder:
         The stage goes on after either: what does not hold for one family or preset hides nothing about the others.
         """
         started = time.perf_counter()
-        outcome, message = "passed", None
+        outcome: Literal["passed", "failed", "error"] = "passed"
+        message = None
         try:
             yield
         except CheckFailedError as failure:
             outcome, message = "failed", str(failure)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is recorded)
+        except Exception as error:
             outcome, message = "error", f"{type(error).__name__}: {error}"
         self.cases.append(Case(name, outcome, round(time.perf_counter() - started, 6), message))
 
@@ -70,5 +86,3 @@ def check(holds: bool, message: str) -> None:
     """Raise CheckFailedError with the message unless it holds."""
     if not holds:
         raise CheckFailedError(message)
-
-

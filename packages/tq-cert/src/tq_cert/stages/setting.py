@@ -53,5 +53,3 @@ class Setting:
     def windows(self, family: str, *, context: int, windows: int = 1) -> tuple[tuple[int, ...], ...]:
         """Token ids of equally long windows of the text that comes with every Python."""
         return cut(read_text(None), self.model(family).tokenizer, context=context, windows=windows).tokens
-
-

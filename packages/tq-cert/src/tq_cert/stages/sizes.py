@@ -21,10 +21,10 @@ class Sizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     chunk: int = 512
-    smoke_prompt: int = 384
-    smoke_tokens: int = 24
-    quality_lengths: tuple[int, ...] = (128, 256, 512)
-    quality_windows: int = 4
+    smoke_prompt: int = 320
+    smoke_tokens: int = 16
+    quality_lengths: tuple[int, ...] = (64, 128, 320)
+    quality_windows: int = 3
     long_prompt: int = 4096
     long_tokens: int = 256
     sweep_prompts: tuple[int, ...] = (256, 1024)
