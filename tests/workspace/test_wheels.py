@@ -43,8 +43,12 @@ TRIALS = {  # package → program that proves it works, and distributions that m
         {"tq-cert", "gguf"},
     ),
     "tq-cert": (
-        "import tq_cert.cli, sys\nassert not any(name.split('.')[0] in ('mlx', 'numpy') for name in sys.modules)",
-        MLX | {"mlx-lm", "numpy", "tq-mlx", "gguf"},
+        "import sys\n"
+        "from tq_cert.cli import main\n"
+        "from tq_cert.evidence import CURRENT, load_edition\n"
+        "assert load_edition(CURRENT).stages and main(['verify', 'missing']) == 2\n"
+        "assert not any(name.split('.')[0] in ('mlx', 'numpy') for name in sys.modules)",
+        MLX | {"mlx-lm", "numpy", "tq-mlx", "gguf", "cryptography"},
     ),
 }
 

@@ -50,12 +50,12 @@ def _show(report: Report) -> None:
     if report.verdict is not None:
         console.print(_stages(report.verdict.stages))
     for fault in report.faults:
-        console.print(f"[red]fault[/red] {escape(str(fault))}")
+        console.print(f"[red]fault[/red] {_shown(str(fault))}")
     if report.verdict is None:
         console.print("no verdict: the bundle has faults that leave nothing to derive one from")
         return
     for reason in report.verdict.reasons:
-        console.print(f"not passed: {escape(reason)}")
+        console.print(f"not passed: {_shown(reason)}")
     signed = f"signed by the key {report.signer}" if report.signer else "not signed"
     console.print(f"{'intact' if not report.faults else 'NOT INTACT'}, {signed}, judged by {report.policy}")
     console.print(f"verdict: [bold]{report.verdict.name}[/bold] for {', '.join(report.families)}")
@@ -65,5 +65,10 @@ def _stages(stages: tuple[StageOutcome, ...]) -> Table:
     table = Table("stage", "outcome", "gates kept", "problems")
     for stage in stages:
         kept = f"{sum(gate.kept for gate in stage.gates)} of {len(stage.gates)}" if stage.gates else ""
-        table.add_row(stage.stage, stage.outcome, kept, escape("\n".join(stage.problems)))
+        table.add_row(stage.stage, stage.outcome, kept, _shown("\n".join(stage.problems)))
     return table
+
+
+def _shown(text: str) -> str:
+    """The text without what a terminal or rich would obey: a bundle's words come from anywhere."""
+    return escape("".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text))

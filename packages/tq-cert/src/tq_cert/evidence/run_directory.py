@@ -153,9 +153,10 @@ def _valid(record: StageRecord) -> StageRecord:
     try:
         return decode(encode(record), StageRecord)
     except NotARecordError as error:
-        raise InvalidRecordError(
-            f"the record of stage {record.stage!r}", [str(one) for one in error.problems]
-        ) from error
+        problems = [str(problem) for problem in error.problems]
+    except (UnicodeEncodeError, OverflowError) as error:  # half a surrogate pair, or more than 64 bits
+        problems = [str(error)]
+    raise InvalidRecordError(f"the record of stage {record.stage!r}", problems)
 
 
 def _log(path: Path, link: Link) -> None:

@@ -25,11 +25,9 @@ def broken_seals(files: Mapping[str, bytes], listing: Listing, predicate: Predic
         yield faults.WRONG_SEAL.of(
             at_fault, f"{STATEMENT} seals another {DIGESTS}, of SHA-256 {predicate.digests_sha256}"
         )
-    if sha256(files[MANIFEST]) != predicate.manifest_sha256:
-        at_fault = MANIFEST if any(fault.file == MANIFEST for fault in listed) else STATEMENT
-        yield faults.WRONG_SEAL.of(
-            at_fault, f"{STATEMENT} seals another {MANIFEST}, of SHA-256 {predicate.manifest_sha256}"
-        )
+    if sha256(files[MANIFEST]) != predicate.manifest_sha256 and not any(fault.file == MANIFEST for fault in listed):
+        other = f"{STATEMENT} seals another {MANIFEST}, of SHA-256 {predicate.manifest_sha256}"
+        yield faults.WRONG_SEAL.of(STATEMENT, other)
 
 
 def _against_listing(files: Mapping[str, bytes], listing: Listing) -> Iterator[Fault]:
