@@ -1,4 +1,4 @@
-"""The stages in this process, on tiny models, judged as the verifier judges them."""
+"""The stages in this process, on tiny models, judged by the gates that the verifier judges by."""
 
 import importlib
 import json
@@ -11,48 +11,51 @@ from mlx.utils import tree_flatten, tree_map
 import tq_contract
 from tiny_tokenizer import TinyTokenizer
 from tq_cert.certification.scope import ModelSource
-from tq_cert.evidence import StageRun
 from tq_cert.evidence.gates import judge
 from tq_cert.evidence.policy.load import CURRENT, load_edition
-from tq_cert.stages import function_of
+from tq_cert.lanes.memory import generation
+from tq_cert.stages import attention_equivalence, cache_roundtrip, function_of, memory
 from tq_cert.stages.recorder import Recorder
 from tq_cert.stages.setting import Setting
 from tq_cert.stages.sizes import Sizes
 
 TINY = Sizes(
-    chunk=128,
+    chunk=256,
     smoke_prompt=300,
-    smoke_tokens=6,
-    quality_lengths=(48, 64, 96),
+    smoke_tokens=5,
+    quality_lengths=(340,),
     quality_windows=3,
-    long_prompt=400,
+    long_prompt=4096,
     long_tokens=70,
-    sweep_prompts=(256, 300),
+    sweep_prompts=(256,),
     sweep_steps=8,
-    memory_steps=3,
+    memory_steps=2,
 )
+LLAMA = {"num_hidden_layers": 2, "attention_bias": True}
+GEMMA = {"num_hidden_layers": 4, "sliding_window": 96, "sliding_window_pattern": 2, "query_pre_attn_scalar": 64}
 COMMON = {
-    "num_hidden_layers": 2,
     "hidden_size": 128,
     "head_dim": 64,
     "intermediate_size": 64,
     "num_attention_heads": 2,
-    "num_key_value_heads": 1,
+    "num_key_value_heads": 2,
     "rms_norm_eps": 1e-5,
     "vocab_size": 128,
 }
-GEMMA = {"num_hidden_layers": 4, "sliding_window": 96, "sliding_window_pattern": 2, "query_pre_attn_scalar": 64}
-MODELS = {"llama": ("llama", {}), "gemma": ("gemma3_text", GEMMA)}
+MODELS = {"llama": ("llama", LLAMA), "gemma": ("gemma3_text", GEMMA)}
 
 
 def lively_directory(directory, model_type, more):
-    """Write a random model whose attention reaches its logits, with a tokenizer of single characters."""
+    """Write a random model whose attention reaches its logits and whose keys have an offset, as real ones have."""
     fields = {"model_type": model_type, **COMMON, **more}
     architecture = importlib.import_module(f"mlx_lm.models.{model_type}")
     mx.random.seed(11)
     model = architecture.Model(architecture.ModelArgs.from_dict(fields))
-    model.update(tree_map(lambda weight: 4 * weight if weight.ndim > 1 else weight, model.parameters()))
+    model.update(tree_map(lambda weight: 3 * weight if weight.ndim > 1 else weight, model.parameters()))
     weights = dict(tree_flatten(model.parameters()))
+    for name in weights:
+        if name.endswith("k_proj.bias"):
+            weights[name] = 10 * mx.random.normal(weights[name].shape)
     mx.save_safetensors(str(directory / "model.safetensors"), weights, metadata={"format": "mlx"})
     (directory / "config.json").write_text(json.dumps(fields))
     TinyTokenizer()._tokenizer.save_pretrained(directory)
@@ -70,39 +73,40 @@ def tiny_sources(tmp_path_factory):
 
 @dataclass(frozen=True)
 class Measured:
-    """What a stage recorded, and what the verifier's gates say of it."""
+    """What a stage recorded, and what the gates say of it."""
 
     recorder: Recorder
     gates: tuple
 
     @property
-    def broken_gates(self):
+    def broken(self):
+        """Metrics of the gates that were not kept."""
         return {gate.metric for gate in self.gates if not gate.kept}
 
     @property
-    def broken_cases(self):
+    def errors(self):
+        """Cases that did not pass, with their messages."""
         return {case.name: case.message for case in self.recorder.cases if case.outcome in ("failed", "error")}
 
-    def values(self, name, **at):
-        """All samples of that name."""
-        matching = (
-            one for one in self.recorder.series
-            if one.name == name and all(getattr(one, field) == value for field, value in at.items())
-        )  # fmt: skip
-        return [value for one in matching for value in one.values]
+    def value(self, metric, **at):
+        (gate,) = (g for g in self.gates if g.metric == metric and all(getattr(g, k) == v for k, v in at.items()))
+        return gate.value
 
 
 @pytest.fixture
 def measured(tiny_sources, tmp_path, monkeypatch):
-    """Runs a stage in this process and judges it."""
+    """Runs a stage in this process, in fewer combinations, on one family or on both, and judges it."""
+    monkeypatch.setattr(attention_equivalence, "LENGTHS", (1, 8))
+    monkeypatch.setattr(attention_equivalence, "MASKS", ("none", "causal", "additive"))
+    monkeypatch.setattr(attention_equivalence, "HEADS", ((6, 2),))
+    monkeypatch.setattr(cache_roundtrip, "HEAD_DIMS", (64,))
+    monkeypatch.setattr(memory, "run", generation.generate)
 
-    def run(name, sizes=TINY):
+    def run(name, sizes=TINY, families=("llama", "gemma")):
         stage = next(one for one in tq_contract.load().certification.stages if one.name == name)
-        edition = load_edition(CURRENT)
-        recorder = Recorder()
-        function_of(name)(Setting(stage, tiny_sources, sizes, tmp_path), recorder)
-        # What is handed over has to be a record that can be written and read.
-        assert StageRun
-        return Measured(recorder, judge(edition.stage(name), recorder.series, tuple(tiny_sources), edition))
+        edition, recorder = load_edition(CURRENT), Recorder()
+        sources = {family: tiny_sources[family] for family in families}
+        function_of(name)(Setting(stage, sources, sizes, tmp_path), recorder)
+        return Measured(recorder, judge(edition.stage(name), recorder.series, families, edition))
 
     return run

@@ -96,6 +96,15 @@ def in_use(directory: Path) -> Generator[None]:
         yield
 
 
+def clear(directory: Path) -> None:
+    """Remove a run that is in use by this process alone."""
+    for path in directory.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
 def run_one(directory: Path, plan: Plan, stage: str, limit: float, program: Sequence[str]) -> StageResult:
     """Run one stage to its end, or to the end of its time."""
     scratch, started = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=directory)), utc_now()

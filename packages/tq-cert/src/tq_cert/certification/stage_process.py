@@ -86,8 +86,8 @@ def run_stage(job: StageJob) -> StageResult:
         started=started,
         ended=utc_now(),
         environment_sha256=environment,
-        cases=tuple(recorder.cases),
-        series=tuple(recorder.series),
+        cases=() if status == "not_run" else tuple(recorder.cases),
+        series=() if status == "not_run" else tuple(recorder.series),
     )
     return StageResult(run, recorder.artifacts)
 

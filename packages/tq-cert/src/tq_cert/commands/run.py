@@ -14,7 +14,7 @@ from tq_cert.certification.checkout import find_checkout
 from tq_cert.certification.installation import wheels
 from tq_cert.certification.plan import Plan, begin_or_resume
 from tq_cert.certification.refusals import CertificationRefusedError, described
-from tq_cert.certification.runner import in_use, run_stages
+from tq_cert.certification.runner import clear, in_use, run_stages
 from tq_cert.certification.scope import ModelSource, parse_families, sources
 from tq_cert.certification.survey_process import Survey
 from tq_cert.certification.table import open_table
@@ -33,7 +33,7 @@ from tq_cert.stages import SECONDS
 from tq_cert.stages.sizes import Sizes
 
 OUT = Path("artifacts/runtime-cert")
-RUN, BUNDLE, ARCHIVE = "run", "bundle", "bundle.zip"
+RUN, TRIAL, BUNDLE, ARCHIVE = "run", "trial", "bundle", "bundle.zip"
 SURVEY = (sys.executable, "-m", "tq_cert.certification.survey_process")
 EXIT_CODES = {"passed": EXIT_GOOD, "rehearsal": EXIT_GOOD, "refused": EXIT_REFUSED}
 
@@ -52,7 +52,7 @@ def add_parser(subcommands: Subcommands) -> None:
         "--out", type=Path, default=OUT, metavar="DIR", help="where the run and its bundle go (default: %(default)s)"
     )
     parser.add_argument(
-        "--only", nargs="+", metavar="STAGE", help="run these stages alone; the run stays incomplete until all are done"
+        "--only", nargs="+", metavar="STAGE", help="try these stages alone, from the start: no bundle comes of it"
     )
     parser.add_argument(
         "--wheels", type=Path, metavar="DIR", help="the wheels that are installed (default: where they came from)"
@@ -65,17 +65,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Run what is not done yet; seal it; print the verdict."""
     out: Path = arguments.out
     families, stages = parse_families(arguments.families), parse_stages(arguments.only)
-    if (out / BUNDLE).exists():
-        raise BundleExistsError(str(out / BUNDLE))
+    if (out / ARCHIVE).exists():
+        raise BundleExistsError(str(out / ARCHIVE))
     runtime.require()
-    with in_use(out / RUN):
-        plan = begin_or_resume(out / RUN, plan_of(families, arguments))
+    directory = out / (TRIAL if arguments.only else RUN)
+    with in_use(directory):
+        if arguments.only:
+            clear(directory)
+        plan = begin_or_resume(directory, plan_of(families, arguments))
         refuse_in_vain(plan)
         if not arguments.json:
             announce(plan)
         limits = {stage: SECONDS[stage] for stage in stages}
         with open_table(tuple(limits), families, quiet=arguments.json) as table:
-            records = run_stages(out / RUN, plan, limits, table)
+            records = run_stages(directory, plan, limits, table)
         verdict = finish(out, plan, records)
     show(out, verdict, as_json=arguments.json)
     return EXIT_CODES.get(verdict.name, EXIT_FINDINGS)
@@ -147,7 +150,10 @@ def finish(out: Path, plan: Plan, records: tuple[StageRecord, ...]) -> Verdict:
     manifest = plan.manifest()
     if len(records) < len(tq_contract.load().certification.stages):
         return derive(manifest, records, load_edition(CURRENT))
-    verdict = seal(out / RUN, manifest, out / BUNDLE)
+    if (out / BUNDLE).exists():  # an earlier process was killed before it could pack it
+        verdict = derive(manifest, records, load_edition(CURRENT))
+    else:
+        verdict = seal(out / RUN, manifest, out / BUNDLE)
     pack(out / BUNDLE, out / ARCHIVE)
     return verdict
 
@@ -164,6 +170,6 @@ def show(out: Path, verdict: Verdict, *, as_json: bool) -> None:
         console.print(f"not passed: {escape(reason)}")
     console.print(f"verdict: [bold]{verdict.name}[/bold]")
     if bundle is None:
-        console.print(f"{out / RUN} lacks stages: run this again without --only to go on")
+        console.print("no bundle: stages were tried alone")
     else:
         console.print(f"bundle: {bundle}; anyone can check it with: tq-cert verify {bundle}")

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlx_lm.models.cache import load_prompt_cache, save_prompt_cache
+from mlx_lm.models.cache import (
+    load_prompt_cache,  # pyright: ignore[reportUnknownVariableType]
+    save_prompt_cache,
+)
 
 
 def save(path: Path, caches: Sequence[Any]) -> None:

@@ -7,7 +7,7 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 
 # isort: split
 import mlx.core as mx
-from mlx.utils import tree_flatten
+from mlx.utils import tree_flatten  # pyright: ignore[reportUnknownVariableType]
 
 from tq_cert.stages.cache_files import load, save
 from tq_cert.stages.recorder import At, Recorder, check
