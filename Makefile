@@ -11,7 +11,7 @@ UV := $(shell command -v uv || echo .tools/bin/uv)
 export UV_PYTHON ?= $(PYTHON)
 RUN := $(UV) run --locked
 
-.PHONY: help setup demo test test-path-proof check lint types layers lock compile clean
+.PHONY: help setup demo test test-path-proof check lint types layers lock compile clean certify verify-certificate
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,16 @@ test: setup ## run all tests
 
 test-path-proof: setup ## prove that codes are read on every layer, and that the proof fails without the hooks
 	@$(RUN) pytest tests/mlx/test_path_proof.py tests/mlx/test_path_proof_without_hooks.py
+
+certify: $(UV) ## run every stage of certification on this checkout's wheels (a rehearsal away from Apple hardware)
+	@PATH="$(abspath .tools/bin):$$PATH" scripts/certify_apple_runtime.sh $(CERTIFY)
+
+CERTIFIED := $(wildcard artifacts/certify/wheels/*.whl)
+
+verify-certificate: $(UV) ## check that the bundle is intact and passed, and that it is about the wheels beside it
+	@[ -n "$(CERTIFIED)" ] || { echo "No wheels in artifacts/certify/wheels: run make certify first" >&2; exit 2; }
+	@$(UV) run --quiet --locked --isolated --no-default-groups --package tq-cert --extra sign \
+		tq-cert verify artifacts/runtime-cert/bundle.zip --require passed $(CERTIFIED:%=--wheel %)
 
 check: lint types layers lock ## lint, types, layers, lock
 

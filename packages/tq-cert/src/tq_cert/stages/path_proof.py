@@ -36,9 +36,8 @@ def measure(setting: Setting, recorder: Recorder) -> None:
     tokens = [1 + index * 7 % (VOCABULARY - 2) for index in range(PROMPT + STEPS)]
     dense = prefill(model, tokens[:PROMPT], setting.sizes.chunk)
     for preset in setting.stage.presets:
-        caches = upgraded(dense, preset, FAMILY)
         with recorder.case(f"{preset}: every layer reads its codes at every step"):
-            steps(recorder, model, preset, dense, caches, tokens[PROMPT:])
+            steps(recorder, model, preset, dense, tokens[PROMPT:])
         for side in ("keys", "values"):
             with recorder.case(f"{preset}: the logits depend on the codes of the {side}"):
                 depends_on(model, upgraded(dense, preset, FAMILY), side, tokens[PROMPT])
@@ -46,8 +45,9 @@ def measure(setting: Setting, recorder: Recorder) -> None:
             generates(model, preset, tokens[:PROMPT])
 
 
-def steps(recorder: Recorder, model: Any, preset: str, dense: Caches, caches: Caches, tokens: list[int]) -> None:
+def steps(recorder: Recorder, model: Any, preset: str, dense: Caches, tokens: list[int]) -> None:
     """Record which layers were not read, and how far the predictions moved."""
+    caches = upgraded(dense, preset, FAMILY)
     logits = follow(model, caches, tokens)
     at = At(preset=preset, context=PROMPT, seed=SEED)
     recorder.add("layers_not_read", "layers", [not_read(caches, to_compress(dense), len(tokens))], at)

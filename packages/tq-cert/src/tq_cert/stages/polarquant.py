@@ -18,14 +18,15 @@ def measure(setting: Setting, recorder: Recorder) -> None:
         (tokens,) = setting.windows(family, context=setting.sizes.smoke_prompt)
         dense = prefill(setting.model(family).model, tokens[:-1], setting.sizes.chunk)
         for preset in setting.stage.presets:
-            caches = upgraded(dense, preset, family)
             at = At(family, preset, setting.sizes.smoke_prompt)
             with recorder.case(f"{family}: errors of the codes of {preset}"):
+                caches = upgraded(dense, preset, family)
                 errors = [layer_errors(dense[index], caches[index]) for index in to_compress(dense)]
                 check(bool(errors), "no layer is to be compressed")
                 for side, values in zip(("key_error", "value_error"), zip(*errors, strict=True), strict=True):
                     recorder.add(side, "relative", values, at)
             with recorder.case(f"{family} generates with {preset}"):
+                caches = upgraded(dense, preset, family)
                 decoded = decode(setting.model(family).model, caches, tokens[-1], setting.sizes.smoke_tokens)
                 unread = not_read(caches, to_compress(dense), setting.sizes.smoke_tokens)
                 recorder.add("layers_not_read", "layers", [unread], at)
