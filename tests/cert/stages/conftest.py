@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 import mlx.core as mx
+import msgspec
 import pytest
 from mlx.utils import tree_flatten, tree_map
 
@@ -42,6 +43,9 @@ COMMON = {
     "rms_norm_eps": 1e-5,
     "vocab_size": 128,
 }
+OFFSET = mx.where(mx.arange(64) % 32 < 24, 0.0, 30.0)
+"""What all keys of a head have in common: where rotary positions turn slowly, so that it stays in common."""
+
 MODELS = {"llama": ("llama", LLAMA), "gemma": ("gemma3_text", GEMMA)}
 
 
@@ -55,7 +59,7 @@ def lively_directory(directory, model_type, more):
     weights = dict(tree_flatten(model.parameters()))
     for name in weights:
         if name.endswith("k_proj.bias"):
-            weights[name] = 10 * mx.random.normal(weights[name].shape)
+            weights[name] = mx.tile(OFFSET, weights[name].size // OFFSET.size)
     mx.save_safetensors(str(directory / "model.safetensors"), weights, metadata={"format": "mlx"})
     (directory / "config.json").write_text(json.dumps(fields))
     TinyTokenizer()._tokenizer.save_pretrained(directory)
@@ -94,6 +98,19 @@ class Measured:
 
 
 @pytest.fixture
+def llama_alone(tiny_sources):
+    """The Llama of them."""
+    return {"llama": tiny_sources["llama"]}
+
+
+@pytest.fixture(scope="session")
+def deep_llama(tmp_path_factory):
+    """A Llama whose cache outweighs what attention needs meanwhile."""
+    directory = lively_directory(tmp_path_factory.mktemp("deep"), "llama", LLAMA | {"num_hidden_layers": 6})
+    return {"llama": ModelSource("llama", str(directory), None, None)}
+
+
+@pytest.fixture
 def measured(tiny_sources, tmp_path, monkeypatch):
     """Runs a stage in this process, in fewer combinations, on one family or on both, and judges it."""
     monkeypatch.setattr(attention_equivalence, "LENGTHS", (1, 8))
@@ -102,11 +119,11 @@ def measured(tiny_sources, tmp_path, monkeypatch):
     monkeypatch.setattr(cache_roundtrip, "HEAD_DIMS", (64,))
     monkeypatch.setattr(memory, "run", generation.generate)
 
-    def run(name, sizes=TINY, families=("llama", "gemma")):
+    def run(name, sizes=TINY, sources=tiny_sources, presets=None):
         stage = next(one for one in tq_contract.load().certification.stages if one.name == name)
+        stage = msgspec.structs.replace(stage, presets=presets or stage.presets)
         edition, recorder = load_edition(CURRENT), Recorder()
-        sources = {family: tiny_sources[family] for family in families}
         function_of(name)(Setting(stage, sources, sizes, tmp_path), recorder)
-        return Measured(recorder, judge(edition.stage(name), recorder.series, families, edition))
+        return Measured(recorder, judge(edition.stage(name), recorder.series, tuple(sources), edition))
 
     return run

@@ -12,10 +12,12 @@ import pytest
 import tq_core.mse
 import tq_core.polar
 import tq_mlx
+from tq_cert.stages.sizes import Sizes
 from tq_mlx import attention, generation, segments
 from tq_mlx.batch import BatchTurboQuantKVCache
 from tq_mlx.key_bits import MeanBits
 
+LEAN = Sizes(chunk=128, long_prompt=2048, memory_steps=2)
 REGRESSIONS = {}
 
 
@@ -55,7 +57,7 @@ def the_sum_of_values_stays_rotated(monkeypatch):
     monkeypatch.setattr(attention, "attend_at_once", attend_at_once)
 
 
-@regression(path_proof="layers_not_read mean_kl", cache_roundtrip="", attention_equivalence="")
+@regression(path_proof="layers_not_read mean_kl", attention_equivalence="")
 def the_hooks_are_off(monkeypatch):
     tq_mlx.uninstall()
 
@@ -116,54 +118,51 @@ def kept(result):
     return {(gate.metric, gate.family, gate.preset) for gate in result.gates if gate.kept}
 
 
-def test_a_wrong_codebook_breaks_the_quality_of_the_presets_that_use_it(measured, monkeypatch):
+def test_a_wrong_codebook_breaks_the_quality_of_the_presets_that_use_it(measured, llama_alone, monkeypatch):
     """It is wrong in scores and in what codes decode to alike: attention still equals that over the decoded history."""
-    before = measured("preset_quality", families=("llama",))
+    presets = ("uniform_k4v4", "lloyd_k4v4")
+    before = measured("preset_quality", sources=llama_alone, presets=presets)
     original = tq_core.mse.lloyd_max_values
     monkeypatch.setattr(tq_core.mse, "lloyd_max_values", lambda codes, bits: original(codes, bits) * 1.5)
-    after = measured("preset_quality", families=("llama",))
-    broken = kept(before) - kept(after)
-    assert ("mean_kl_ratio", "llama", "lloyd_k4v4") in broken
-    assert {metric for metric, _, _ in broken} == {"mean_kl_ratio"}
-    assert "uniform_k4v4" not in {preset for _, _, preset in broken}
+    after = measured("preset_quality", sources=llama_alone, presets=presets)
+    assert kept(before) - kept(after) == {("mean_kl_ratio", "llama", "lloyd_k4v4")}
     assert not measured("attention_equivalence").broken
 
 
-def test_more_bits_than_the_budget_break_the_size_of_equal_noise_presets(measured, monkeypatch):
-    before = measured("preset_quality", families=("llama",))
+def test_more_bits_than_the_budget_break_the_size_of_equal_noise_presets(measured, llama_alone, monkeypatch):
+    presets = ("uniform_k4v4", "equal_noise_k4v4")
+    before = measured("preset_quality", sources=llama_alone, presets=presets)
     original = MeanBits.bits
     monkeypatch.setattr(MeanBits, "bits", lambda self, norms: [bits + 1 for bits in original(self, norms)])
-    broken = kept(before) - kept(measured("preset_quality", families=("llama",)))
-    assert {metric for metric, _, _ in broken} == {"stored_bits"}
-    assert len(broken) == 4
+    after = measured("preset_quality", sources=llama_alone, presets=presets)
+    assert kept(before) - kept(after) == {("stored_bits", "llama", "equal_noise_k4v4")}
 
 
-def test_capacity_that_grows_too_far_breaks_the_cache_bytes(measured, monkeypatch):
-    before = measured("memory", families=("llama",))
-    monkeypatch.setattr(segments, "PACKED_STEP", 1 << 15)
-    assert kept(before) - kept(measured("memory", families=("llama",))) == {
-        ("cache_bytes_ratio", "llama", "uniform_k4v4"),
-        ("cache_bytes_ratio", "llama", "lloyd_k4v4"),
-    }
+def test_leaks_break_the_gates_of_memory(measured, deep_llama, monkeypatch):
+    """Capacity that grows too far is in the cache's bytes; a dense copy that somebody keeps is in the peak alone."""
 
+    def kept_of_uniform():
+        result = measured("memory", sizes=LEAN, sources=deep_llama, presets=("uniform_k4v4",))
+        return {metric for metric, _, preset in kept(result) if preset == "uniform_k4v4"}
 
-def test_a_dense_copy_that_stays_breaks_the_peak(measured, monkeypatch):
-    before = measured("memory", families=("llama",))
+    before = kept_of_uniform()
+    assert before == {"peak_memory_ratio", "cache_bytes_ratio"}
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "PACKED_STEP", 4096)
+        assert kept_of_uniform() == {"peak_memory_ratio"}
     held = []
     original = tq_mlx.TurboQuantKVCache.append
 
     def append(self, keys, values):
-        held.extend((keys * 1, values * 1) for _ in range(3))
+        held.extend((keys * 1, values * 1))
         mx.eval(held)
         original(self, keys, values)
 
     monkeypatch.setattr(tq_mlx.TurboQuantKVCache, "append", append)
-    assert {metric for metric, _, _ in kept(before) - kept(measured("memory", families=("llama",)))} == {
-        "peak_memory_ratio"
-    }
+    assert kept_of_uniform() == {"cache_bytes_ratio"}
 
 
-def test_slowed_attention_breaks_the_decode_time(measured, monkeypatch):
+def test_slowed_attention_breaks_the_decode_time(measured, llama_alone, monkeypatch):
     """Slowed by far more than anything else that a machine may do meanwhile."""
     original = generation.attend_over_codes
 
@@ -172,6 +171,6 @@ def test_slowed_attention_breaks_the_decode_time(measured, monkeypatch):
         return original(*arguments, **options)
 
     monkeypatch.setattr(generation, "attend_over_codes", slow)
-    result = measured("dense_vs_tq", families=("llama",))
-    assert "decode_time_ratio" in result.broken
-    assert result.broken <= {"decode_time_ratio", "prompt_lengths"}
+    result = measured("dense_vs_tq", sources=llama_alone, presets=("uniform_k4v4",))
+    assert ("decode_time_ratio", "llama", "uniform_k4v4") not in kept(result)
+    assert ("layers_not_read", "llama", "uniform_k4v4") in kept(result)

@@ -26,6 +26,7 @@ from tq_cert.evidence.bundle import seal
 from tq_cert.evidence.errors import BundleExistsError
 from tq_cert.evidence.policy.load import CURRENT, load_edition
 from tq_cert.evidence.refusals import is_rehearsal
+from tq_cert.evidence.signing import Signer, load_signer
 from tq_cert.evidence.verdict import Verdict, derive
 from tq_cert.lanes import runtime
 from tq_cert.progress import open_progress
@@ -57,6 +58,7 @@ def add_parser(subcommands: Subcommands) -> None:
     parser.add_argument(
         "--wheels", type=Path, metavar="DIR", help="the wheels that are installed (default: where they came from)"
     )
+    parser.add_argument("--sign", type=Path, metavar="PEM", help="ed25519 private key to sign the bundle with")
     parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object, no progress")
     parser.set_defaults(run=run)
 
@@ -65,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run what is not done yet; seal it; print the verdict."""
     out: Path = arguments.out
     families, stages = parse_families(arguments.families), parse_stages(arguments.only)
+    signer = None if arguments.sign is None else load_signer(arguments.sign)
     if (out / ARCHIVE).exists():
         raise BundleExistsError(str(out / ARCHIVE))
     runtime.require()
@@ -79,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         limits = {stage: SECONDS[stage] for stage in stages}
         with open_table(tuple(limits), families, quiet=arguments.json) as table:
             records = run_stages(directory, plan, limits, table)
-        verdict = finish(out, plan, records)
+        verdict = finish(out, plan, records, signer)
     show(out, verdict, as_json=arguments.json)
     return EXIT_CODES.get(verdict.name, EXIT_FINDINGS)
 
@@ -145,7 +148,7 @@ def announce(plan: Plan) -> None:
         console.print(escape(f"  {described(refusal)}"))
 
 
-def finish(out: Path, plan: Plan, records: tuple[StageRecord, ...]) -> Verdict:
+def finish(out: Path, plan: Plan, records: tuple[StageRecord, ...], signer: Signer | None) -> Verdict:
     """Seal the run if all stages are done; say what it comes to."""
     manifest = plan.manifest()
     if len(records) < len(tq_contract.load().certification.stages):
@@ -153,7 +156,7 @@ def finish(out: Path, plan: Plan, records: tuple[StageRecord, ...]) -> Verdict:
     if (out / BUNDLE).exists():  # an earlier process was killed before it could pack it
         verdict = derive(manifest, records, load_edition(CURRENT))
     else:
-        verdict = seal(out / RUN, manifest, out / BUNDLE)
+        verdict = seal(out / RUN, manifest, out / BUNDLE, signer)
     pack(out / BUNDLE, out / ARCHIVE)
     return verdict
 
