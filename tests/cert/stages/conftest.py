@@ -32,7 +32,7 @@ TINY = Sizes(
     sweep_steps=8,
     memory_steps=2,
 )
-LLAMA = {"num_hidden_layers": 2, "attention_bias": True}
+LLAMA = {"num_hidden_layers": 2}
 GEMMA = {"num_hidden_layers": 4, "sliding_window": 96, "sliding_window_pattern": 2, "query_pre_attn_scalar": 64}
 COMMON = {
     "hidden_size": 128,
@@ -50,7 +50,7 @@ MODELS = {"llama": ("llama", LLAMA), "gemma": ("gemma3_text", GEMMA)}
 
 
 def lively_directory(directory, model_type, more):
-    """Write a random model whose attention reaches its logits and whose keys have an offset, as real ones have."""
+    """Write a random model whose attention reaches its logits ; its keys have an offset if they have a bias."""
     fields = {"model_type": model_type, **COMMON, **more}
     architecture = importlib.import_module(f"mlx_lm.models.{model_type}")
     mx.random.seed(11)
@@ -97,10 +97,11 @@ class Measured:
         return gate.value
 
 
-@pytest.fixture
-def llama_alone(tiny_sources):
-    """The Llama of them."""
-    return {"llama": tiny_sources["llama"]}
+@pytest.fixture(scope="session")
+def offset_llama(tmp_path_factory):
+    """A Llama whose keys have an offset: there codes with a mean of their own are much better than those without."""
+    directory = lively_directory(tmp_path_factory.mktemp("offset"), "llama", LLAMA | {"attention_bias": True})
+    return {"llama": ModelSource("llama", str(directory), None, None)}
 
 
 @pytest.fixture(scope="session")

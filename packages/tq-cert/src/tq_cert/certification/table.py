@@ -63,7 +63,7 @@ class LiveTable(Silent):
 
     def __init__(self, console: Console, stages: Sequence[str], families: Sequence[str]) -> None:
         self.families = families
-        self.rows = dict.fromkeys(stages, (WAITING, ""))
+        self.rows: dict[str, tuple[str, str]] = dict.fromkeys(stages, (WAITING, ""))
         self.seconds = dict.fromkeys(stages, 0.0)
         self.running: str | None = None
         self.started = 0.0
