@@ -11,10 +11,14 @@ UV := $(shell command -v uv || echo .tools/bin/uv)
 export UV_PYTHON ?= $(PYTHON)
 RUN := $(UV) run --locked
 
-.PHONY: help setup demo test test-path-proof check lint types layers lock compile clean certify verify-certificate
+STATIC := .venv-static
+
+.PHONY: help setup demo test check lint types layers lock compile clean distributions static contract-alone \
+	test-static test-structural test-path-proof test-smoke-llama test-smoke-gemma test-long-context test-mlx \
+	certify verify-certificate
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 .tools/bin/uv:
 	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11 or newer found: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
@@ -58,8 +62,41 @@ layers: setup
 lock: $(UV)
 	@$(UV) lock --check
 
+static: $(UV)
+	@UV_PROJECT_ENVIRONMENT=$(STATIC) $(UV) sync --quiet --locked --only-group static
+
+test-static: static ## what needs no MLX: the contract's tests, the contract, the checks of this checkout
+	@$(STATIC)/bin/python -c 'from importlib.util import find_spec; assert not find_spec("mlx"), "MLX is installed"'
+	@$(STATIC)/bin/python -m pytest -q tests/contract
+	@$(STATIC)/bin/tq-contract validate
+	@$(STATIC)/bin/tq-contract docs --check
+	@$(STATIC)/bin/tq-contract check
+
+test-structural: setup ## cache, segments, streaming attention, upgrade and hooks on tiny models
+	@$(RUN) pytest -q -m 'not model' tests/mlx
+
+test-smoke-llama: setup ## a Llama end to end: a tiny one, or $$TQ_TEST_LLAMA_MODEL
+	@$(RUN) pytest -q tests/mlx/test_smoke.py -k llama
+
+test-smoke-gemma: setup ## a Gemma end to end: a tiny one, or $$TQ_TEST_GEMMA_MODEL
+	@$(RUN) pytest -q tests/mlx/test_smoke.py -k gemma
+
+test-long-context: setup ## more than 4096 tokens: tiny models, or those of the two variables
+	@$(RUN) pytest -q tests/mlx/test_long_context.py
+
+test-mlx: setup ## everything that runs on MLX
+	@$(RUN) pytest -q tests/core tests/mlx tests/cert
+
+distributions: setup ## build wheels and source distributions into dist/ and check what they hold
+	@rm -rf dist
+	@$(UV) build --quiet --all-packages --out-dir dist
+	@$(RUN) tq-contract check --only distributions --dist dist
+
+contract-alone: setup ## install tq-contract alone: its size, its import time, its commands without MLX
+	@$(RUN) python scripts/contract_alone.py
+
 compile: setup ## compile every module to bytecode
 	@$(RUN) python -m compileall -q packages tests scripts
 
 clean: ## remove everything that was installed or built here
-	rm -rf .venv .tools dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(STATIC) .tools dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,7 +7,7 @@ from mlx_lm.models import llama
 VOCABULARY = 96
 
 
-def lively_llama(*, layers=2, heads=4, kv_heads=2, head_dim=64, seed=7):
+def lively_llama(*, layers=2, heads=4, kv_heads=2, head_dim=64, vocabulary=VOCABULARY, seed=7):
     mx.random.seed(seed)
     args = llama.ModelArgs(
         model_type="llama",
@@ -18,7 +18,7 @@ def lively_llama(*, layers=2, heads=4, kv_heads=2, head_dim=64, seed=7):
         num_key_value_heads=kv_heads,
         head_dim=head_dim,
         rms_norm_eps=1e-5,
-        vocab_size=VOCABULARY,
+        vocab_size=vocabulary,
         tie_word_embeddings=False,
     )
     model = llama.Model(args)

@@ -25,6 +25,27 @@ def test_a_single_tagged_record_checks_its_tag():
     assert places({"flag": True}, Tagged) == ["/kind"]
 
 
+EVERY_KIND = (None, True, False, 0, 1, 7, 1.0, 4.5, "x", "true", "4", [], ["x"], {}, {"kind": "only", "flag": True})
+ACCEPTED = {
+    bool: (True, False),
+    Annotated[int, msgspec.Meta(ge=0, le=9)]: (0, 1, 7),
+    Annotated[float, msgspec.Meta(ge=0, le=9)]: (0, 1, 7, 1.0, 4.5),
+    Annotated[str, msgspec.Meta(min_length=1)]: ("x", "true", "4"),
+    Literal["x", "y"]: ("x",),
+    Annotated[tuple[Literal["x"], ...], msgspec.Meta(min_length=1)]: (["x"],),
+    Tagged: ({"kind": "only", "flag": True},),
+}
+
+
+@pytest.mark.parametrize("kind", ACCEPTED, ids=str)
+def test_every_kind_of_value_against_every_type(kind):
+    for value in EVERY_KIND:
+        right = any(type(value) is type(one) and value == one for one in ACCEPTED[kind])
+        below = ["/kind", "/flag"] if value == {} and kind is Tagged else [""]
+        assert places(value, kind) == ([] if right else below), value
+        assert places(value, kind | None) == ([] if right or value is None else below), value
+
+
 def test_a_literal_distinguishes_one_from_true_and_from_1_0():
     assert places(1, Literal[1]) == []
     assert places(True, Literal[1]) == [""]

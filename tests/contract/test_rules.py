@@ -18,6 +18,7 @@ def cover(document, **changed):
 
 
 STAGES = "/certification/stages"
+POLAR_LEVELS = "/presets/polarquant_exp/parameters/keys/level_bits"
 POLAR_KEYS = {
     "codec": "polar",
     "level_bits": [4, 2],
@@ -49,6 +50,17 @@ BROKEN = {
     "hooks_are_unique": [
         (lambda d: copy_of_first(d, "hooks"), ["/hooks/5"]),
         (lambda d: put(d, "/hooks/0/parameters", ["model", "model"]), ["/hooks/0/parameters/1"]),
+    ],
+    "packages_are_unique": [
+        (lambda d: copy_of_first(d, "packages"), ["/packages/4/name"]),
+        (lambda d: put(d, "/packages/0/public", ["pack", "unpack", "pack"]), ["/packages/0/public/2"]),
+    ],
+    "workflows_are_unique": [
+        (lambda d: copy_of_first(d, "workflows"), ["/workflows/2/file"]),
+        (
+            lambda d: put(d, "/workflows/0/jobs", [d["workflows"][0]["jobs"][0]] * 2),
+            ["/workflows/0/jobs/1/name"],
+        ),
     ],
     "platforms_are_unique": [
         (lambda d: copy_of_first(d, "platforms", role="tested"), ["/platforms/3"]),
@@ -93,6 +105,11 @@ BROKEN = {
             lambda d: put(d, "/presets/max_quality/parameters/values/group_size", 3),
             ["/presets/max_quality/parameters/values/k"],
         ),
+    ],
+    "polar_levels_have_codebooks": [
+        (lambda d: put(d, POLAR_LEVELS, [1]), [f"{POLAR_LEVELS}/0"]),
+        (lambda d: put(d, POLAR_LEVELS, [4, 6, 1, 8]), [f"{POLAR_LEVELS}/1", f"{POLAR_LEVELS}/3"]),
+        (lambda d: put(d, POLAR_LEVELS, [4] * 11), [f"{POLAR_LEVELS}/10"]),
     ],
     "key_bits_need_a_number_of_bits": [
         (
@@ -173,7 +190,7 @@ BROKEN = {
         ),
     ],
     "surfaces_and_deviations_are_unique": [
-        (lambda d: copy_of_first(d, "secondary_surfaces"), ["/secondary_surfaces/14/name"]),
+        (lambda d: copy_of_first(d, "secondary_surfaces"), ["/secondary_surfaces/22/name"]),
         (lambda d: copy_of_first(d, "deviations"), ["/deviations/12/name"]),
     ],
     "references_lead_somewhere": [

@@ -3,10 +3,12 @@
 import os
 
 import mlx.core as mx
+import mlx_lm
 import pytest
 from mlx_lm.models import gemma3_text, llama, qwen2
 
 import tq_mlx
+from small_caches import smallest_caches
 from tiny_tokenizer import TinyTokenizer
 
 
@@ -49,6 +51,17 @@ def tiny_gemma():
     return model
 
 
+@pytest.fixture(params=["llama", "gemma"])
+def smoke_model(request):
+    """A model, and the mean KL from its dense run that a smoke run may show, about ten times what the tiny ones do.
+
+    Real where $TQ_TEST_LLAMA_MODEL or $TQ_TEST_GEMMA_MODEL names one; how close it must be is for certification.
+    """
+    if named := os.environ.get(f"TQ_TEST_{request.param.upper()}_MODEL"):
+        return mlx_lm.load(named)[0], 0.2
+    return request.getfixturevalue(f"tiny_{request.param}"), 0.02
+
+
 @pytest.fixture(scope="session")
 def tiny_qwen():
     mx.random.seed(9)
@@ -75,6 +88,16 @@ def tiny_tokenizer():
 @pytest.fixture(params=["paper_mse", "uniform_k4v4", "lloyd_k4v4"])
 def preset(request):
     return tq_mlx.TurboQuantConfig.from_preset(request.param)
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory):
+    """Return the bytes of a cache file of about 7 kB that has something in every place there is."""
+    path = tmp_path_factory.mktemp("small") / "cache.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tq_mlx.segments.PACKED_STEP", 2)  # room for more codes would be most of the file
+        tq_mlx.save_cache(path, smallest_caches(), metadata={"a": "b"})
+    return path.read_bytes()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """What the generated documents say, and that they say it in the same bytes everywhere."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -11,28 +10,25 @@ from tests.contract.by_name import PACKAGED, put
 
 from tq_contract import load, loads, preset_bits
 from tq_contract.documents import readme_tables
-from tq_contract.documents.catalogue import DOCUMENTS
-
-PROGRAM = """
-import hashlib
-from tq_contract import load
 from tq_contract.documents.catalogue import DOCUMENTS, PARTS
-texts = [render(load()) for render in DOCUMENTS.values()]
-texts += [render(load()) for parts in PARTS.values() for render in parts.values()]
-print(hashlib.sha256("".join(texts).encode()).hexdigest())
-"""
+
+ELSEWHERE = {"PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-def digest_elsewhere(folder, **environment):
-    command = [sys.executable, "-c", PROGRAM]
-    done = subprocess.run(command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-def test_bytes_do_not_depend_on_the_process(tmp_path):
-    here = digest_elsewhere(".", PYTHONHASHSEED="0")
-    assert len(here) == len(hashlib.sha256().hexdigest())
-    assert digest_elsewhere(tmp_path, PYTHONHASHSEED="1", TZ="Asia/Tokyo", LC_ALL="C", PYTHONUTF8="0") == here
+@pytest.mark.parametrize(("folder", "environment"), [(".", {"PYTHONHASHSEED": "0"}), ("/", ELSEWHERE)])
+def test_the_command_writes_the_committed_bytes_whatever_the_process(folder, environment, checkout):
+    """Spoilt documents and README tables are written again, by processes that differ in all that could leak in."""
+    paths = [checkout / path for path in (*DOCUMENTS, *PARTS)]
+    committed = [path.read_bytes() for path in paths]
+    for path in paths:
+        path.write_bytes(path.read_bytes().replace(b"| supported |", b"| spoilt |"))
+    for path in DOCUMENTS:
+        (checkout / path).unlink()
+    command = [sys.executable, "-m", "tq_contract.cli", "docs", "--write", str(checkout)]
+    done = subprocess.run(command, cwd=folder, env=os.environ | environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("wrote ") == len(paths)
+    assert [path.read_bytes() for path in paths] == committed
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)

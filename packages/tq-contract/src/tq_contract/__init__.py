@@ -3,6 +3,7 @@
 Start at `contract.json`; `records/` says what each part of it means, `load.py` how it is read.
 """
 
+from tq_contract import strict_json
 from tq_contract.digest import digest
 from tq_contract.load import load, load_bytes, loads
 from tq_contract.problems import ContractError, Problem
@@ -16,11 +17,13 @@ from tq_contract.records import (
     EvidenceRule,
     Family,
     Hook,
+    Job,
     KeyBitsSpec,
     KeyNoiseSpec,
     MeanBitsSpec,
     Metric,
     MseSpec,
+    Package,
     Parameters,
     Platform,
     PolarSpec,
@@ -35,6 +38,7 @@ from tq_contract.records import (
     TopkSpec,
     UniformSpec,
     Windows,
+    Workflow,
 )
 from tq_contract.stored_bits import codec_bits, preset_bits
 from tq_contract.unknown_names import UnknownFamilyError, UnknownNameError, UnknownPresetError
@@ -51,11 +55,13 @@ __all__ = [
     "EvidenceRule",
     "Family",
     "Hook",
+    "Job",
     "KeyBitsSpec",
     "KeyNoiseSpec",
     "MeanBitsSpec",
     "Metric",
     "MseSpec",
+    "Package",
     "Parameters",
     "Platform",
     "PolarSpec",
@@ -74,6 +80,7 @@ __all__ = [
     "UnknownNameError",
     "UnknownPresetError",
     "Windows",
+    "Workflow",
     "admits",
     "codec_bits",
     "digest",
@@ -81,4 +88,5 @@ __all__ = [
     "load_bytes",
     "loads",
     "preset_bits",
+    "strict_json",
 ]

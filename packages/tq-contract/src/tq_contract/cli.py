@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from tq_contract.commands import docs, show, validate
+from tq_contract.commands import check, docs, preflight, show, validate
 from tq_contract.exit_code import ExitCode
 
-COMMANDS = {"docs": docs, "show": show, "validate": validate}
+COMMANDS = {"show": show, "validate": validate, "docs": docs, "check": check, "preflight": preflight}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

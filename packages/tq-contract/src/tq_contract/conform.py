@@ -52,8 +52,9 @@ def _conform_record(value: Json, expected: inspect.StructType, place: str) -> It
         tag = inspect.LiteralType((str(expected.tag),))
         yield from conform(value[expected.tag_field], tag, at(place, expected.tag_field))
     for field in expected.fields:
-        if field.encode_name in value:
-            yield from conform(value[field.encode_name], field.type, at(place, field.encode_name))
+        name = field.encode_name
+        if name in value and not _is_right_text(value[name], field.type):
+            yield from conform(value[name], field.type, at(place, name))
 
 
 def _conform_union(value: Json, expected: inspect.UnionType, place: str) -> Iterator[Problem]:
@@ -93,7 +94,8 @@ def _conform_array(value: Json, expected: inspect.VarTupleType, place: str) -> I
     if len(value) < (expected.min_length or 0):
         yield Problem(place, "too short", f"Write at least {expected.min_length} here.")
     for index, item in enumerate(value):
-        yield from conform(item, expected.item_type, at(place, index))
+        if not _is_right_text(item, expected.item_type):
+            yield from conform(item, expected.item_type, at(place, index))
 
 
 def _tagged(union: inspect.UnionType) -> list[inspect.StructType]:
@@ -103,9 +105,20 @@ def _tagged(union: inspect.UnionType) -> list[inspect.StructType]:
     return records
 
 
+def _is_right_text(value: Json, expected: inspect.Type) -> bool:
+    """Say whether a value is text and as it should be: most values are, and need no walk and no place."""
+    return type(value) is str and isinstance(expected, inspect.StrType) and _is_scalar(value, expected)
+
+
 def _is_scalar(value: Json, expected: inspect.Type) -> bool:
     """Say whether a value of a type without parts is of that type and in its range."""
     match expected:
+        case inspect.StrType():
+            return (
+                isinstance(value, str)
+                and len(value) >= (expected.min_length or 0)
+                and (expected.pattern is None or re.fullmatch(expected.pattern, value) is not None)
+            )
         case inspect.BoolType():
             return isinstance(value, bool)
         case inspect.IntType():
@@ -114,12 +127,6 @@ def _is_scalar(value: Json, expected: inspect.Type) -> bool:
         case inspect.FloatType():
             low, high = _limits(expected)
             return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-        case inspect.StrType():
-            return (
-                isinstance(value, str)
-                and len(value) >= (expected.min_length or 0)
-                and re.fullmatch(expected.pattern or r"[\s\S]*", value) is not None
-            )
         case inspect.LiteralType():
             return any(type(value) is type(known) and value == known for known in expected.values)
         case _:

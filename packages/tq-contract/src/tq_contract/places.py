@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 def at(place: str, key: str | int) -> str:
     """Return the JSON Pointer to a member of the object, or an item of the array, at `place`."""
-    return f"{place}/{str(key).replace('~', '~0').replace('/', '~1')}"
+    step = str(key)
+    if "~" in step or "/" in step:
+        step = step.replace("~", "~0").replace("/", "~1")
+    return f"{place}/{step}"
 
 
 def select(document: Json, pattern: str) -> Iterator[tuple[str, Json]]:
@@ -23,19 +26,15 @@ def select(document: Json, pattern: str) -> Iterator[tuple[str, Json]]:
         document: the value to search.
         pattern: steps joined by `/`; `*` is every item of an array, all else a member's name.
     """
-    return _select(document, pattern.split("/"), "")
-
-
-def _select(value: Json, steps: list[str], place: str) -> Iterator[tuple[str, Json]]:
-    if not steps:
-        yield place, value
-        return
-    step, *rest = steps
-    if step == "*" and isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _select(item, rest, at(place, index))
-    elif step != "*" and isinstance(value, dict) and step in value:
-        yield from _select(value[step], rest, at(place, step))
+    found = [("", document)]
+    for step in pattern.split("/"):
+        if step == "*":
+            arrays = [(place, value) for place, value in found if isinstance(value, list)]
+            found = [(at(place, index), item) for place, value in arrays for index, item in enumerate(value)]
+        else:
+            members = [(place, value) for place, value in found if isinstance(value, dict)]
+            found = [(at(place, step), value[step]) for place, value in members if step in value]
+    return iter(found)
 
 
 def texts(document: Json, pattern: str) -> Iterator[tuple[str, str]]:

@@ -56,6 +56,22 @@ def hooks_are_unique(document: Json) -> Iterator[Problem]:
         yield from _repeated(items, "Remove one of them.")
 
 
+def packages_are_unique(document: Json) -> Iterator[Problem]:
+    """A package stands in the contract once, and so does each name that it exports."""
+    yield from _repeated(texts(document, "packages/*/name"), "Keep one entry for each package.")
+    for place, public in select(document, "packages/*/public"):
+        items = ((place + below, text) for below, text in texts(public, "*"))
+        yield from _repeated(items, "Remove one of them.")
+
+
+def workflows_are_unique(document: Json) -> Iterator[Problem]:
+    """A workflow stands in the contract once, and so does each of its jobs."""
+    yield from _repeated(texts(document, "workflows/*/file"), "Keep one entry for each workflow.")
+    for place, workflow in objects(document, "workflows/*"):
+        jobs = ((place + below, text) for below, text in texts(workflow, "jobs/*/name"))
+        yield from _repeated(jobs, "Keep one entry for each job.")
+
+
 def platforms_are_unique(document: Json) -> Iterator[Problem]:
     """A machine kind has one role."""
     kinds = _joined(objects(document, "platforms/*"), ("system", "machine", "backend"), "/")
@@ -114,6 +130,18 @@ def topk_keeps_no_more_than_a_group(document: Json) -> Iterator[Problem]:
         if codec.get("codec") == "topk" and type(group_size) is int and type(k) is int and k > group_size > 0:
             message = f"k is {k} but a group has {group_size}"
             yield Problem(at(place, "k"), message, "Lower it, or raise group_size.")
+
+
+def polar_levels_have_codebooks(document: Json) -> Iterator[Problem]:
+    """The angles of the circle are told apart, and each level above it has codebooks of few bits."""
+    for place, codec in _codecs(document):
+        for level, (below, bits) in enumerate(select(codec, "level_bits/*"), start=1):
+            low, high = _CIRCLE_BITS if level == 1 else _LEVEL_BITS
+            if level > _LEVELS:
+                message = f"level {level} of at most {_LEVELS}"
+                yield Problem(place + below, message, "Remove it: levels that a head dimension lacks are passed over.")
+            elif type(bits) is int and _BITS[0] <= bits <= _BITS[1] and not low <= bits <= high:
+                yield Problem(place + below, f"no codebook of {bits} bits at level {level}", f"Write {low} to {high}.")
 
 
 def key_bits_need_a_number_of_bits(document: Json) -> Iterator[Problem]:
@@ -200,12 +228,15 @@ RULES: tuple[Callable[[Json], Iterator[Problem]], ...] = (
     model_types_have_one_family,
     coverage_is_listed_once,
     hooks_are_unique,
+    packages_are_unique,
+    workflows_are_unique,
     platforms_are_unique,
     certification_is_for_apple_silicon,
     windows_are_not_empty,
     evidence_fits_status,
     scale_search_needs_a_fitted_gain,
     topk_keeps_no_more_than_a_group,
+    polar_levels_have_codebooks,
     key_bits_need_a_number_of_bits,
     paper_facing_presets_follow_the_paper,
     blocks_of_keys_are_centred,
@@ -219,6 +250,10 @@ RULES: tuple[Callable[[Json], Iterator[Problem]], ...] = (
 )
 
 _WINDOWS = ("python", "mlx", "mlx_lm")
+_BITS = (1, 8)  # what the records admit anywhere
+_CIRCLE_BITS = (2, 8)  # tests/workspace/test_codec_ranges.py holds these against the codec
+_LEVEL_BITS = (1, 5)
+_LEVELS = 10
 
 
 def _codecs(document: Json) -> Iterator[tuple[str, dict[str, Json]]]:

@@ -41,7 +41,7 @@ def parse(data: bytes) -> tuple[Json, list[Problem]]:
         message = f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}"
         return UNREADABLE, [Problem("", message, "Correct the JSON syntax there.")]
     except RecursionError:
-        return UNREADABLE, [Problem("", "nested too deeply", "No contract nests so deep.")]
+        return UNREADABLE, [Problem("", "nested too deeply", "Nothing that belongs here nests so deep.")]
 
 
 class _Members(list[tuple[str, Any]]):
@@ -75,7 +75,7 @@ def _plain(raw: Any, place: str, problems: list[Problem]) -> Json:
     if isinstance(raw, _NotANumber):
         problems.append(Problem(place, f"{raw[:20]} is not a number", "Write a finite number."))
         return UNREADABLE
-    if isinstance(raw, str) and any("\ud800" <= character <= "\udfff" for character in raw):
+    if isinstance(raw, str) and not _is_unicode(raw):
         problems.append(Problem(place, "half a surrogate pair", "Write the whole character."))
         return UNREADABLE
     return raw
@@ -85,8 +85,12 @@ def _plain_object(members: _Members, place: str, problems: list[Problem]) -> Jso
     seen: dict[str, Json] = {}
     repeated: dict[str, int] = {}
     for key, raw in members:
-        if key in seen:
+        if not _is_unicode(key):
+            problems.append(Problem(at(place, key), "half a surrogate pair in a name", "Write the whole character."))
+        elif key in seen:
             repeated[key] = repeated.get(key, 1) + 1
+        elif type(raw) is str and raw.isascii():  # most members are: no place has to be written for them
+            seen[key] = raw
         else:
             seen[key] = _plain(raw, at(place, key), problems)
     problems += (
@@ -94,3 +98,12 @@ def _plain_object(members: _Members, place: str, problems: list[Problem]) -> Jso
         for key, times in repeated.items()
     )
     return seen
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether the text has no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

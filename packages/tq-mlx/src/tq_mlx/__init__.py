@@ -13,13 +13,20 @@ from tq_core import NonFiniteError, TurboQuantError, UnsupportedHeadDimError
 from tq_mlx.attention import streaming_attention
 from tq_mlx.batch import BatchTurboQuantKVCache
 from tq_mlx.cache import SegmentMemory, TurboQuantKVCache
+from tq_mlx.cache_file import cache_metadata, load_cache, save_cache
 from tq_mlx.config import TurboQuantConfig
+from tq_mlx.default_compression import compress_by_default, dense_by_default
 from tq_mlx.errors import (
+    CacheFileError,
+    CacheStateError,
     ConfigError,
+    DamagedCacheFileError,
     HookError,
     UnsupportedAttentionError,
     UnsupportedCacheError,
+    UnsupportedCacheFileError,
     UnsupportedFamilyError,
+    WrongModelError,
 )
 from tq_mlx.events import UpgradeEvent
 from tq_mlx.hooks import hooks_installed, install, installed, uninstall
@@ -30,8 +37,11 @@ from tq_mlx.upgrade import upgrade_cache_list
 
 __all__ = [
     "BatchTurboQuantKVCache",
+    "CacheFileError",
+    "CacheStateError",
     "CacheStatus",
     "ConfigError",
+    "DamagedCacheFileError",
     "HookError",
     "LayerStatus",
     "NonFiniteError",
@@ -42,14 +52,21 @@ __all__ = [
     "TurboQuantRotatingKVCache",
     "UnsupportedAttentionError",
     "UnsupportedCacheError",
+    "UnsupportedCacheFileError",
     "UnsupportedFamilyError",
     "UnsupportedHeadDimError",
     "UpgradeEvent",
+    "WrongModelError",
+    "cache_metadata",
+    "compress_by_default",
+    "dense_by_default",
     "family_of",
     "hooks_installed",
     "install",
     "installed",
+    "load_cache",
     "openblas",
+    "save_cache",
     "status",
     "streaming_attention",
     "uninstall",

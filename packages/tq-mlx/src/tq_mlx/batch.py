@@ -16,6 +16,7 @@ from tq_mlx.batch_views import BatchKeysView, BatchValuesView, Run
 from tq_mlx.cache import SegmentMemory, TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError
+from tq_mlx.state_check import check_batch_state
 
 ALIKE = "compress the caches of all prompts of a batch, or of none"
 
@@ -195,8 +196,10 @@ class BatchTurboQuantKVCache:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Return the batch that ``state`` described; raises what TurboQuantKVCache.from_state raises."""
-        batch = cls([TurboQuantKVCache.from_state(row) for row in state["rows"]])
+        """Return the batch that ``state`` described; ``check_batch_state`` says which errors a wrong one raises."""
+        configs = check_batch_state(state)
+        rows = zip(state["rows"], configs, strict=True)
+        batch = cls([TurboQuantKVCache.from_checked(row, config) for row, config in rows])
         batch.skip, batch.left = list(state["skip"]), state["left"]
         return batch
 

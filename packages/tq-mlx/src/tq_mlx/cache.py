@@ -14,17 +14,15 @@ from typing import Any, Self
 import mlx.core as mx
 from mlx_lm.models.cache import create_attention_mask
 
-import tq_contract
 from tq_core.codec import check_finite
 from tq_mlx.admission import Admission
 from tq_mlx.centring import Centre
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError
 from tq_mlx.segments import DenseSegment, PackedSegment, handle
+from tq_mlx.state_check import SCHEMA_VERSION, check_state
 from tq_mlx.token_chunks import encode_chunks
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
-
-SCHEMA_VERSION = tq_contract.load().state.schema_version
 
 
 @dataclass(frozen=True)
@@ -260,19 +258,14 @@ class TurboQuantKVCache:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Return the cache that ``state`` described.
+        """Return the cache that ``state`` described; ``check_state`` says which errors a wrong one raises."""
+        return cls.from_checked(state, check_state(state))
 
-        Raises:
-            UnsupportedCacheError: the state is not of schema version 4.
-            ConfigError: its configuration is not one of this version.
-        """
-        version = state.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise UnsupportedCacheError(
-                f"cache state of schema version {version}: this release reads {SCHEMA_VERSION}; prefill the prompt anew"
-            )
+    @classmethod
+    def from_checked(cls, state: Mapping[str, Any], config: TurboQuantConfig) -> Self:
+        """Return the cache of a state that was checked, and found to be of that configuration."""
         admission = state["admission"]
-        cache = cls(TurboQuantConfig.from_json(state["config"]), admission and Admission(**admission))
+        cache = cls(config, admission and Admission(**admission))
         if state["layout"] is None:
             return cache
         layout = cache.layout = Layout(*state["layout"])

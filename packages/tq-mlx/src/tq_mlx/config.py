@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
@@ -13,6 +14,9 @@ from tq_core import Codec, InvalidCodecError, codec_from_dict, codec_to_dict
 from tq_core import rotation as make_rotation
 from tq_mlx.errors import ConfigError
 from tq_mlx.key_bits import KeyBits, key_bits_from_dict, key_bits_to_dict
+
+MOST_AT_ONCE = 1 << 16
+"""Tokens for which a dense segment may allocate room at a time, or that may share a mean key."""
 
 SlidingLayers = Literal["dense", "compressed"]
 
@@ -51,16 +55,16 @@ class TurboQuantConfig:
         if type(self.center_keys) is not bool:
             raise ConfigError(f"center_keys is {self.center_keys!r}: use true or false")
         if self.center_block is not None:
-            if type(self.center_block) is not int or self.center_block < 1:
-                raise ConfigError(f"center_block is {self.center_block!r}: use a whole number from 1 on, or null")
+            check_count("center_block", self.center_block, least=1, most=MOST_AT_ONCE)
             if not self.center_keys:  # so that configurations of one effect are equal
                 object.__setattr__(self, "center_block", None)
         if self.sliding_layers not in get_args(SlidingLayers):
             raise ConfigError(f"sliding_layers is {self.sliding_layers!r}: use 'dense' or 'compressed'")
-        for name, least in (("sink_tokens", 0), ("tail_tokens", 0), ("block_tokens", 1)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise ConfigError(f"{name} is {value!r}: use a whole number from {least} on")
+        check_count("sink_tokens", self.sink_tokens, least=0, most=MOST_AT_ONCE)
+        check_count("tail_tokens", self.tail_tokens, least=0, most=sys.maxsize)
+        check_count("block_tokens", self.block_tokens, least=1, most=MOST_AT_ONCE)
+        if self.preset is not None and type(self.preset) is not str:
+            raise ConfigError(f"preset is {self.preset!r}: use a preset's name, or None")
 
     @classmethod
     def from_preset(cls, name: str) -> Self:
@@ -85,11 +89,14 @@ class TurboQuantConfig:
         known = {f.name for f in fields(cls)}
         if unknown := sorted(set(data) - known):
             raise ConfigError(f"unknown fields {unknown}: a configuration has {sorted(known)}")
-        if missing := sorted({"keys", "values"} - set(data)):
+        if missing := sorted(name for name in ("keys", "values") if data.get(name) is None):
             raise ConfigError(f"fields {missing} are missing: name a codec for keys and for values")
+        parts = {name: data[name] for name in ("keys", "values", "key_bits") if data.get(name) is not None}
+        if odd := [name for name, part in parts.items() if not isinstance(part, Mapping)]:
+            raise ConfigError(f"fields {odd} are no objects: use those that to_dict makes")
         rest: dict[str, Any] = {name: data[name] for name in data if name not in ("keys", "values")}
-        rest["key_bits"] = key_bits_from_dict(rest.get("key_bits"))
         try:
+            rest["key_bits"] = key_bits_from_dict(rest.get("key_bits"))
             return cls(codec_from_dict(data["keys"]), codec_from_dict(data["values"]), **rest)
         except (InvalidCodecError, TypeError) as error:
             raise ConfigError(str(error)) from error
@@ -130,6 +137,12 @@ class TurboQuantConfig:
     def label(self) -> str:
         """The preset's name, or "custom" and the start of the fingerprint."""
         return self.preset or f"custom:{self.fingerprint[:8]}"
+
+
+def check_count(name: str, value: object, *, least: int, most: int) -> None:
+    """Raise ConfigError unless a field is a whole number within the limits."""
+    if type(value) is not int or not least <= value <= most:
+        raise ConfigError(f"{name} is {value!r}: use a whole number from {least} to {most}")
 
 
 def with_bits(codec: Codec[Any], bits: int) -> Codec[Any]:

@@ -21,3 +21,23 @@ class UnsupportedAttentionError(TurboQuantError, AttributeError):
 
 class HookError(TurboQuantError, RuntimeError):
     """The hooks cannot be installed over this version of mlx-lm."""
+
+
+class CacheStateError(TurboQuantError, ValueError):
+    """The parts of a cache's state do not fit together."""
+
+
+class CacheFileError(TurboQuantError, ValueError):
+    """A cache file cannot be loaded; its subclasses say why."""
+
+
+class DamagedCacheFileError(CacheFileError):
+    """A cache file is not as it was written: truncated, changed or forged."""
+
+
+class UnsupportedCacheFileError(CacheFileError):
+    """A file is of another kind, or of another schema version, than this release reads."""
+
+
+class WrongModelError(CacheFileError):
+    """A cache file belongs to another model, or does not say to which."""

@@ -15,6 +15,7 @@ from mlx_lm.models.base import create_causal_mask
 from tq_mlx.admission import Admission
 from tq_mlx.cache import Layout, SegmentMemory, TurboQuantKVCache
 from tq_mlx.config import TurboQuantConfig
+from tq_mlx.state_check import check_window_state
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
 
 
@@ -160,8 +161,9 @@ class TurboQuantRotatingKVCache:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Return the cache that ``state`` described; raises what TurboQuantKVCache.from_state raises."""
-        held = TurboQuantKVCache.from_state(state["held"])
-        cache = cls(held.config, state["window"])
-        cache.held, cache.dropped, cache.attended = held, state["dropped"], state["attended"]
+        """Return the cache that ``state`` described; ``check_window_state`` says which errors a wrong one raises."""
+        config = check_window_state(state)
+        cache = cls(config, state["window"])
+        cache.held = TurboQuantKVCache.from_checked(state["held"], config)
+        cache.dropped, cache.attended = state["dropped"], state["attended"]
         return cache

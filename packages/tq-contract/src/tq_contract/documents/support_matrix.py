@@ -26,8 +26,8 @@ def render(contract: Contract) -> str:
     return document(
         "Support matrix",
         "## Families and presets\n\n" + _families(contract),
-        "Which certification stages run a preset on a family. Every preset is accepted for every allowlisted family; "
-        "a dash means that no stage looks at the pair.\n\n" + _stages(contract),
+        "Which certification stages run a preset on a family. Every preset is accepted for every allowlisted family, "
+        "and by opt-in for a research-only one; a dash means that no stage looks at the pair.\n\n" + _stages(contract),
         "## What a preset stores\n\nStored bits per value of a coded token, the mean of keys and values, everything "
         "included. Presets with key bits chosen per layer are counted at the mean that they may have.\n\n"
         + _by_head_dim(contract, stored_bits),

@@ -9,11 +9,13 @@ def render(contract: Contract) -> str:
     entry = contract.entry_point
     call = code(f"{entry.module}.{entry.name}({', '.join(entry.parameters)})")
     families = ", ".join(family.name for family in contract.families if family.allowlisted)
+    research = ", ".join(family.name for family in contract.families if not family.allowlisted)
     return document(
         "Supported surface",
         "## Canonical\n\n"
         f"{call}: {entry.summary} "
-        f"It admits the families {families}; a family that the hooks can reach is not thereby supported.",
+        f"It admits the families {families}; a family that the hooks can reach is not thereby supported. "
+        f"Admitted only by an explicit opt-in, without evidence and without a promise: {research or 'none'}.",
         "## Secondary, supported\n\n" + _surfaces(contract, "supported"),
         "## For evaluation only\n\nThese pass by the support gate; nothing is promised of models outside it.\n\n"
         + _surfaces(contract, "evaluation-only"),

@@ -6,6 +6,7 @@ field can say, such as "names are unique", is in `rules.py` and `references.py`.
 """
 
 from tq_contract.records.certification import Bound, Certification, Metric, Stage, Threshold
+from tq_contract.records.checkout import Job, Package, Workflow
 from tq_contract.records.codecs import (
     CodecSpec,
     MseSpec,
@@ -41,11 +42,13 @@ __all__ = [
     "EvidenceRule",
     "Family",
     "Hook",
+    "Job",
     "KeyBitsSpec",
     "KeyNoiseSpec",
     "MeanBitsSpec",
     "Metric",
     "MseSpec",
+    "Package",
     "Parameters",
     "Platform",
     "PolarSpec",
@@ -60,4 +63,5 @@ __all__ = [
     "TopkSpec",
     "UniformSpec",
     "Windows",
+    "Workflow",
 ]

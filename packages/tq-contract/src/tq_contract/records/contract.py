@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta
 
 from tq_contract.records.certification import Certification
+from tq_contract.records.checkout import Package, Workflow
 from tq_contract.records.deviations import Deviation
 from tq_contract.records.evidence import Benchmark, EvidenceRule, Publication
 from tq_contract.records.families import Family
@@ -23,6 +24,8 @@ class Contract(Record, frozen=True):
     contract_version: Literal[1]
     release: Release
     windows: Windows
+    packages: Annotated[tuple[Package, ...], Meta(min_length=1)]
+    workflows: Annotated[tuple[Workflow, ...], Meta(min_length=1)]
     head_dims: Annotated[tuple[HeadDim, ...], Meta(min_length=1)]
     platforms: Annotated[tuple[Platform, ...], Meta(min_length=1)]
     families: Annotated[tuple[Family, ...], Meta(min_length=1)]

@@ -43,16 +43,18 @@ def read_config(name: str) -> dict[str, Any]:
     if not found.is_dir():
         cached = None if path.exists() else cached_config(name)
         if cached is None:
-            raise ConfigError(f"cannot plan for {name!r}: it is no directory, no {CONFIG} and no hub model cached here")
+            raise ConfigError(
+                f"cannot read the configuration of {name!r}: no directory, no {CONFIG}, no hub model cached here"
+            )
         found = Path(cached).parent
     try:
         config = cast(Any, load_config(found))
     except FileNotFoundError as error:
-        raise ConfigError(f"cannot plan for {name!r}: the directory holds no {CONFIG}") from error
+        raise ConfigError(f"cannot read the configuration of {name!r}: the directory holds no {CONFIG}") from error
     except ValueError as error:
-        raise ConfigError(f"cannot plan for {name!r}: its {CONFIG} is no JSON: {error}") from error
+        raise ConfigError(f"cannot read the configuration of {name!r}: its {CONFIG} is no JSON: {error}") from error
     if not isinstance(config, dict):
-        raise ConfigError(f"cannot plan for {name!r}: its {CONFIG} is no JSON object")
+        raise ConfigError(f"cannot read the configuration of {name!r}: its {CONFIG} is no JSON object")
     return cast(dict[str, Any], config)
 
 

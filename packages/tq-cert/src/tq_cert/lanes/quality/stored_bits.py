@@ -48,16 +48,20 @@ def stored_bits(caches: list[Any]) -> StoredBits:
 
 
 def count_compressed(cache: CompressedCache, tally: Tally) -> None:
-    """Our cache: its segments' live tokens, and whole whatever it holds besides them (the mean key)."""
+    """Our cache: its segments' live tokens, and whole whatever it holds besides them (means of keys)."""
     layout, memory = cache.layout, cache.memory()
     if layout is None:
         return
     per_token = layout.batch * layout.heads * (layout.key_dim + layout.value_dim)
     tally.values += per_token * sum(segment.tokens for segment in memory.values())
+    coded = layout.key_dim * cache.config.keys.bits_per_value(layout.key_dim)
+    coded += layout.value_dim * cache.config.values.bits_per_value(layout.value_dim)
     for name, segment in memory.items():
-        bits = segment.bits_per_value
-        model16 = bits if name == "packed" else min(bits, MODEL16)
-        tally.add(per_token * segment.tokens * bits, model16=per_token * segment.tokens * model16)
+        if name == "packed":
+            tally.add(layout.batch * layout.heads * segment.tokens * coded)
+        else:
+            bits = per_token * segment.tokens * segment.bits_per_value
+            tally.add(bits, model16=per_token * segment.tokens * min(segment.bits_per_value, MODEL16))
     tally.add(8 * (cache.nbytes - sum(segment.nbytes for segment in memory.values())))
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+import tq_contract
 from tq_cert.errors import OptionError
 from tq_cert.lanes.quality.methods import TurboQuant
 
@@ -13,8 +14,8 @@ Codec = Literal["mse", "uniform"]
 Lever = Literal["centering", "search", "sinks"]
 CODECS: tuple[Codec, ...] = ("mse", "uniform")
 LEVERS: tuple[Lever, ...] = ("centering", "search", "sinks")
-CENTER_BLOCK = 64
-SINK_TOKENS = 4
+OURS = next(preset.parameters for preset in tq_contract.load().presets if preset.classification == "supported")
+"""What a lever that is on sets, as in the first preset of ours."""
 
 
 class GridPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +27,7 @@ class GridPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         v_bits: of the values' codes.
         centering: whether the keys' mean is taken off.
         search: whether the encoder tries several scales.
-        sinks: whether the first four tokens stay dense.
+        sinks: whether the first tokens stay dense.
     """
 
     codec: Codec
@@ -51,8 +52,8 @@ class GridPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "keys": self.codec_parameters(self.k_bits),
                 "values": self.codec_parameters(self.v_bits),
                 "center_keys": self.centering,
-                "center_block": CENTER_BLOCK if self.centering else None,
-                "sink_tokens": SINK_TOKENS if self.sinks else 0,
+                "center_block": OURS.center_block if self.centering else None,
+                "sink_tokens": OURS.sink_tokens if self.sinks else 0,
             },
         )
 

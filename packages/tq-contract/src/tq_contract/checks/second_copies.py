@@ -1,0 +1,166 @@
+"""Whether source writes down again what the contract says: names, parameters, thresholds, windows."""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tq_contract.checks.checkout import Checkout
+from tq_contract.checks.finding import Finding
+from tq_contract.checks.module import Module
+from tq_contract.checks.syntax import strings
+from tq_contract.records import Contract
+from tq_contract.window import OPEN_WINDOW
+
+REMEDY = "Read it from tq_contract.load(), or waive it with a reason."
+TOKENS = ("sink_tokens", "tail_tokens", "block_tokens", "center_block")
+SCHEMA_VERSION = ("schema_version", "state_schema_version")
+TELLING = 3  # constants that an expression shares with a preset's codec before it counts as its copy
+
+Copy = tuple[int, str]  # line, what is copied
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the contract says that no source may say again.
+
+    Attributes:
+        presets: names and aliases.
+        families: names and model types.
+        hooks: names of the hooked functions, with and without their module.
+        tokens: values by parameter of presets.
+        thresholds: metric and value; whole numbers tell nothing.
+        schema_version: of a cache's state.
+        codecs: the plain fields of every preset's codecs.
+    """
+
+    presets: frozenset[str]
+    families: frozenset[str]
+    hooks: frozenset[str]
+    tokens: dict[str, set[int]]
+    thresholds: frozenset[tuple[str, float]]
+    schema_version: int
+    codecs: tuple[dict[str, Any], ...]
+
+
+def second_copies(checkout: Checkout) -> Iterator[Finding]:
+    """No package or script repeats presets, allowlists, hooks, thresholds, version windows or the schema version.
+
+    Tests do: what they expect has to be written independently.
+    """
+    written = _written(checkout.contract)
+    for module in (*checkout.modules, *checkout.scripts):
+        copies = {
+            *_texts(module, written),
+            *_lists(module, written),
+            *_numbers(module, written),
+            *_codecs(module, written),
+        }
+        for line, copy in sorted(copies):
+            yield Finding(module.file, line, f"a second copy of {copy}", REMEDY)
+
+
+def _written(contract: Contract) -> Written:
+    parameters = [preset.parameters for preset in contract.presets]
+    thresholds = {(one.metric, one.value) for stage in contract.certification.stages for one in stage.thresholds}
+    codecs = [msgspec.to_builtins(codec) for one in parameters for codec in (one.keys, one.values)]
+    return Written(
+        presets=frozenset(name for preset in contract.presets for name in (preset.name, *preset.aliases)),
+        families=frozenset(name for family in contract.families for name in (family.name, *family.model_types)),
+        hooks=frozenset(name for hook in contract.hooks for name in (hook.name, f"{hook.module}.{hook.name}")),
+        tokens={field: {value for one in parameters if (value := getattr(one, field))} for field in TOKENS},
+        thresholds=frozenset((metric, value) for metric, value in thresholds if value != int(value)),
+        schema_version=contract.state.schema_version,
+        codecs=tuple(_plain(codec) for codec in codecs),
+    )
+
+
+def _texts(module: Module, written: Written) -> Iterator[Copy]:
+    for line, text in strings(module):
+        if text in written.presets:
+            yield line, f"the preset name {text!r}"
+        if re.fullmatch(OPEN_WINDOW, text):
+            yield line, f"a version window, {text!r}"
+
+
+def _lists(module: Module, written: Written) -> Iterator[Copy]:
+    """Two families, model types or hooks side by side, or something compared with a family or model type."""
+    for node in module.of(ast.List, ast.Tuple, ast.Set, ast.Dict):
+        texts = _texts_among(node.keys if isinstance(node, ast.Dict) else node.elts)
+        if len(families := sorted(texts & written.families)) > 1:
+            yield node.lineno, f"the families, {', '.join(families)}"
+        if len(hooks := sorted(texts & written.hooks)) > 1:
+            yield node.lineno, f"the hooks, {', '.join(hooks)}"
+    for node in module.of(ast.Compare):
+        if families := sorted(_texts_among([node.left, *node.comparators]) & written.families):
+            yield node.lineno, f"the families, {', '.join(families)}"
+
+
+def _texts_among(items: Sequence[ast.expr | None]) -> set[str]:
+    return {item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)}
+
+
+def _numbers(module: Module, written: Written) -> Iterator[Copy]:
+    for line, name, value in _named_numbers(module):
+        field = name.lower().lstrip("_")
+        if value in written.tokens.get(field, ()):
+            yield line, f"a preset parameter, {name} = {value}"
+        if any(metric in field and value == limit for metric, limit in written.thresholds):
+            yield line, f"a threshold, {name} = {value}"
+        if field in SCHEMA_VERSION and value == written.schema_version:
+            yield line, f"the state's schema version, {name} = {value}"
+
+
+def _named_numbers(module: Module) -> Iterator[tuple[int, str, float]]:
+    """Yield the numbers that are assigned, passed or given as a default under a name."""
+    for node in module.of(ast.Assign, ast.AnnAssign, ast.keyword, ast.Dict, ast.arguments):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=(int() | float()) as value)):
+                yield node.lineno, name, value
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=(int() | float()) as value)):
+                yield node.lineno, name, value
+            case ast.keyword(arg=str(name), value=ast.Constant(value=(int() | float()) as value)):
+                yield node.value.lineno, name, value
+            case ast.Dict():
+                for key, item in zip(node.keys, node.values, strict=True):
+                    if (
+                        isinstance(key, ast.Constant)
+                        and isinstance(item, ast.Constant)
+                        and isinstance(item.value, int | float)
+                    ):
+                        yield key.lineno, str(key.value), item.value
+            case ast.arguments():
+                positional = [*node.posonlyargs, *node.args]
+                given = [*zip(reversed(positional), reversed(node.defaults), strict=False)]
+                for argument, default in [*given, *zip(node.kwonlyargs, node.kw_defaults, strict=True)]:
+                    if isinstance(default, ast.Constant) and isinstance(default.value, int | float):
+                        yield argument.lineno, argument.arg, default.value
+            case _:
+                pass
+
+
+def _codecs(module: Module, written: Written) -> Iterator[Copy]:
+    """Yield the dicts and calls whose constants all stand in the codec of one preset."""
+    for node in module.of(ast.Call, ast.Dict):
+        constants = _constants(node)
+        telling = [value for value in constants.values() if value not in (None, False)]
+        if len(telling) >= TELLING and any(constants.items() <= codec.items() for codec in written.codecs):
+            copied = ", ".join(f"{name} = {value}" for name, value in constants.items())
+            yield node.lineno, f"a preset's codec, {copied}"
+
+
+def _constants(node: ast.Call | ast.Dict) -> dict[str, Any]:
+    if isinstance(node, ast.Call):
+        pairs = [(keyword.arg, keyword.value) for keyword in node.keywords]
+    else:
+        named = zip(node.keys, node.values, strict=True)
+        pairs = [(key.value, value) for key, value in named if isinstance(key, ast.Constant)]
+    return {str(name): value.value for name, value in pairs if isinstance(value, ast.Constant)}
+
+
+def _plain(codec: dict[str, Any]) -> dict[str, Any]:
+    """Return the members that a constant can equal."""
+    return {name: value for name, value in codec.items() if not isinstance(value, dict | list | tuple)}

@@ -1,0 +1,111 @@
+"""tq-mlx serve on a real model, as a real HTTP client meets it: what is served at once equals what is served alone."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import openai
+import pytest
+
+from tq_mlx.cli.main import main
+
+QUESTIONS = ["Name a colour.", "Tell me a story about a fox. " * 40, "What is 2 + 2?", "Write about the sea. " * 15]
+
+
+SERVE = """
+import signal
+from tq_mlx.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background hands down that it is ignored
+raise SystemExit(main())
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def served(real_model):
+    """Yield a client of a server in a process of its own; interrupting it ends it well."""
+    port = free_port()
+    command = [sys.executable, "-c", SERVE, "serve"]
+    options = ["--model", real_model("llama"), "--preset", "equal_noise_k4v4", "--port", str(port), "--"]
+    process = subprocess.Popen(
+        [*command, *options, "--max-tokens", "12"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    os.set_blocking(process.stderr.fileno(), False)
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0, timeout=300)
+    wait_for(f"http://127.0.0.1:{port}/health", process)
+    yield client
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    log = process.stderr.read()
+    assert "caches of 30 layers are compressed, keys mse" in log
+    assert "Traceback" not in log
+
+
+def wait_for(address, process):
+    for _ in range(1200):
+        try:
+            urllib.request.urlopen(address).close()
+        except OSError:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError("the server does not answer")
+
+
+def ask(client, question, *, stream=False):
+    answer = client.chat.completions.create(
+        model="default_model", messages=[{"role": "user", "content": question}], temperature=0, stream=stream
+    )
+    if stream:
+        return "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
+    return answer.choices[0].message.content
+
+
+def test_concurrent_requests_get_the_tokens_of_single_ones(served):
+    alone = [ask(served, question) for question in QUESTIONS]
+    assert len(set(alone)) == len(QUESTIONS)
+    with ThreadPoolExecutor(len(QUESTIONS)) as clients:
+        together = clients.map(
+            lambda place: ask(served, QUESTIONS[place], stream=place % 2 == 0), range(len(QUESTIONS))
+        )
+        assert list(together) == alone
+
+
+def test_what_was_said_before_is_not_prefilled_again(served):
+    question = {"role": "user", "content": "List things that are found in a kitchen. " * 30}
+    first = served.chat.completions.create(model="default_model", messages=[question], temperature=0)
+    turns = [question, {"role": "assistant", "content": first.choices[0].message.content}]
+    turns.append({"role": "user", "content": "And in a garden?"})
+    second = served.chat.completions.create(model="default_model", messages=turns, temperature=0)
+    assert second.usage.prompt_tokens_details.cached_tokens > 0.9 * first.usage.prompt_tokens
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--preset", "nonesuch"], 2, "nonesuch"),
+        (["--preset", "lloyd_k4v4", "--model", "./nowhere"], 2, "no directory"),
+        (["--preset", "lloyd_k4v4", "--calibration", "./nowhere.txt"], 2, "nowhere.txt"),
+        (["--preset", "lloyd_k4v4", "--", "--kv-bits", "4"], 2, "--kv-bits is 4 beside a preset"),
+    ],
+)
+def test_what_cannot_be_served_is_said_before_anything_listens(real_model, capsys, options, code, message):
+    assert main(["serve", "--model", real_model("llama"), *options]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_research_only_family_is_refused_by_its_configuration_alone(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
+    assert main(["serve", "--model", str(tmp_path), "--preset", "lloyd_k4v4"]) == 3
+    assert "research-only" in capsys.readouterr().err
