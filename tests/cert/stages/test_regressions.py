@@ -57,7 +57,7 @@ def the_sum_of_values_stays_rotated(monkeypatch):
     monkeypatch.setattr(attention, "attend_at_once", attend_at_once)
 
 
-@regression(path_proof="layers_not_read mean_kl", attention_equivalence="")
+@regression(path_proof="layers_not_read mean_kl", cache_roundtrip="", attention_equivalence="")
 def the_hooks_are_off(monkeypatch):
     tq_mlx.uninstall()
 

@@ -9,7 +9,6 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 import mlx.core as mx
 from mlx.utils import tree_flatten  # pyright: ignore[reportUnknownVariableType]
 
-from tq_cert.stages.cache_files import load, save
 from tq_cert.stages.recorder import At, Recorder, check
 from tq_cert.stages.setting import Setting
 from tq_cert.stages.synthetic import keys_and_values
@@ -35,8 +34,8 @@ def measure(setting: Setting, recorder: Recorder) -> None:
 
 def written_and_read(cache: Any, path: Path) -> Any:
     """The cache as a file gives it back."""
-    save(path, [cache])
-    (again,) = load(path)
+    tq_mlx.save_cache(path, [cache])
+    (again,) = tq_mlx.load_cache(path)
     return again
 
 

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import tq_mlx  # noqa: F401  (first: it loads OpenBLAS before MLX is imported)  # pyright: ignore[reportUnusedImport]
+import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 
 # isort: split
 import mlx.core as mx
 
-from tq_cert.stages.cache_files import load, save
 from tq_cert.stages.compressed_run import Caches, follow, prefill, upgraded
 from tq_cert.stages.recorder import At, Recorder
 from tq_cert.stages.setting import Setting
@@ -31,7 +30,8 @@ def measure(setting: Setting, recorder: Recorder) -> None:
 
 def differences(model: Any, caches: Caches, tokens: tuple[int, ...], path: Path) -> list[float]:
     """The largest difference of the logits at each step between the caches and what a file gives back of them."""
-    save(path, caches)
-    expected, got = follow(model, caches, tokens), follow(model, load(path), tokens)
+    tq_mlx.save_cache(path, caches, model=model)
+    loaded = tq_mlx.load_cache(path, model=model)
+    expected, got = follow(model, caches, tokens), follow(model, loaded, tokens)
     found: list[float] = mx.abs(got - expected).max(axis=-1).tolist()  # pyright: ignore[reportAssignmentType]
     return found
