@@ -119,6 +119,7 @@ def test_a_mac_that_could_certify_refuses_before_it_measures(fake):
     assert "missing_wheels" in document["error"]["message"]
     assert "--wheels" in document["error"]["remedy"]
     assert not (fake.results / "started.log").exists()
+    assert not (fake.out / "run" / "plan.json").exists()  # which would hold the next run to the same conditions
 
 
 def test_a_run_goes_on_only_under_the_conditions_that_it_was_begun_in(fake):

@@ -17,7 +17,7 @@ from tq_mlx import attention, generation, segments
 from tq_mlx.batch import BatchTurboQuantKVCache
 from tq_mlx.key_bits import MeanBits
 
-LEAN = Sizes(chunk=128, long_prompt=2048, memory_steps=2)
+LEAN = Sizes(chunk=128, long_prompt=1536, memory_steps=2)
 REGRESSIONS = {}
 
 

@@ -73,10 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
     runtime.require()
     directory = out / (TRIAL if arguments.only else RUN)
     with in_use(directory):
+        plan = plan_of(families, arguments)
         if arguments.only:
             clear(directory)
-        plan = begin_or_resume(directory, plan_of(families, arguments))
-        refuse_in_vain(plan)
+        else:
+            refuse_in_vain(plan)
+        plan = begin_or_resume(directory, plan)
         if not arguments.json:
             announce(plan)
         limits = {stage: SECONDS[stage] for stage in stages}
