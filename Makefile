@@ -14,7 +14,8 @@ RUN := $(UV) run --locked
 STATIC := .venv-static
 
 .PHONY: help setup demo test check lint types layers lock compile clean distributions static contract-alone \
-	test-static test-structural test-path-proof test-smoke-llama test-smoke-gemma test-long-context test-mlx
+	test-static test-structural test-path-proof test-smoke-llama test-smoke-gemma test-long-context test-mlx \
+	certify verify-certificate
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +36,16 @@ test: setup ## run all tests
 
 test-path-proof: setup ## prove that codes are read on every layer, and that the proof fails without the hooks
 	@$(RUN) pytest tests/mlx/test_path_proof.py tests/mlx/test_path_proof_without_hooks.py
+
+certify: $(UV) ## run every stage of certification on this checkout's wheels (a rehearsal away from Apple hardware)
+	@PATH="$(abspath .tools/bin):$$PATH" scripts/certify_apple_runtime.sh $(CERTIFY)
+
+CERTIFIED := $(wildcard artifacts/certify/wheels/*.whl)
+
+verify-certificate: $(UV) ## check that the bundle is intact and passed, and that it is about the wheels beside it
+	@[ -n "$(CERTIFIED)" ] || { echo "No wheels in artifacts/certify/wheels: run make certify first" >&2; exit 2; }
+	@$(UV) run --quiet --locked --isolated --no-default-groups --package tq-cert --extra sign \
+		tq-cert verify artifacts/runtime-cert/bundle.zip --require passed $(CERTIFIED:%=--wheel %)
 
 check: lint types layers lock ## lint, types, layers, lock
 

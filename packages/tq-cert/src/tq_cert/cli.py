@@ -13,10 +13,10 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from tq_cert.commands import bench, pack, report, sample_model, verify
+from tq_cert.commands import bench, pack, report, run, sample_model, verify
 from tq_cert.errors import EXIT_USAGE_OR_IO, TqCertError
 
-COMMANDS = (sample_model, bench, pack, verify, report)
+COMMANDS = (sample_model, run, bench, pack, verify, report)
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 

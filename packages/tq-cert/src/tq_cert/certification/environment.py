@@ -1,0 +1,56 @@
+"""The environment of a run, as one process finds it; every stage's process looks for itself."""
+
+import os
+import platform
+from typing import Literal
+
+import tq_mlx  # noqa: F401  (first: it loads OpenBLAS before MLX is imported)  # pyright: ignore[reportUnusedImport]
+
+# isort: split
+import mlx.core as mx
+
+from tq_cert.certification.checkout import find_checkout
+from tq_cert.certification.installation import editable
+from tq_cert.certification.machine import hardware, is_translated, is_virtual, memory_bytes
+from tq_cert.evidence import Environment, Variable
+from tq_cert.lanes.provenance import sources_digest, system, version_of
+
+OVERRIDING = ("TURBOQUANT_", "MLX_", "DYLD_", "LD_PRELOAD", "PYTHONPATH")
+"""Beginnings of the names of variables that change what our packages, MLX or Python's imports do."""
+
+
+def survey() -> Environment:
+    """Look at the machine and at what is installed."""
+    device = str(mx.device_info().get("device_name", "unknown"))
+    checkout = find_checkout()
+    return Environment(
+        system=platform.system(),
+        system_version=system(),
+        machine=platform.machine(),
+        python=platform.python_version(),
+        mlx=version_of("mlx") or "unknown",
+        mlx_lm=version_of("mlx-lm") or "unknown",
+        backend=backend(),
+        device=device,
+        hardware=hardware(),
+        memory_bytes=memory_bytes(),
+        virtual_gpu=is_virtual(device),
+        rosetta=is_translated(),
+        editable=editable(),
+        dirty=checkout and checkout.dirty,
+        sources_sha256=sources_digest(),
+        overrides=overrides(),
+    )
+
+
+def backend() -> Literal["metal", "cuda", "cpu"]:
+    """What computes by default."""
+    if mx.default_device().type == mx.DeviceType.cpu:
+        return "cpu"
+    return "metal" if mx.metal.is_available() else "cuda"
+
+
+def overrides() -> tuple[Variable, ...]:
+    """The variables that are set and change something."""
+    found = ((name, value) for name, value in sorted(os.environ.items()) if name.startswith(OVERRIDING))
+    return tuple(Variable(name, value) for name, value in found)
