@@ -40,7 +40,8 @@ def test_no_claim(sentence):
     assert not claims_a_result(sentence)
 
 
-def test_a_claim_is_backed_by_the_digest_of_a_bundle_and_of_no_other(tree):
+def test_a_claim_is_backed_by_the_digest_of_a_bundle_and_of_no_other(tree, monkeypatch):
+    monkeypatch.setattr("tq_contract.checks.evidence.reason_not_to_pass", lambda bundle: None)
     bundle = "bytes of a bundle"
     tree.write("evidence/m3.zip", bundle)
     digest = hashlib.sha256(bundle.encode()).hexdigest()
@@ -49,3 +50,11 @@ def test_a_claim_is_backed_by_the_digest_of_a_bundle_and_of_no_other(tree):
     tree.write("evidence/m3.zip", bundle + ".")
     (finding,) = (finding for finding in tree.find("evidence") if finding.file == "README.md")
     assert f"SHA-256 {digest[:12]}…, which no file in evidence/ has" in finding.message
+
+
+def test_a_claim_is_not_backed_by_a_file_that_the_verifier_does_not_pass(tree):
+    tree.write("evidence/m3.zip", "no bundle at all")
+    digest = hashlib.sha256(b"no bundle at all").hexdigest()
+    tree.append("README.md", f"\nAll presets passed on an M3 Max (bundle {digest}).\n")
+    (finding,) = (finding for finding in tree.find("evidence") if finding.file == "README.md")
+    assert "names the bundle m3.zip, which shows no passed certification: " in finding.message

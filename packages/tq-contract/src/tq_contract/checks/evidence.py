@@ -1,6 +1,12 @@
-"""The evidence rule: nobody claims an Apple result without naming the bundle that shows it."""
+"""The evidence rule: nobody claims an Apple result without naming the bundle that shows it.
+
+Whether a bundle shows it is for its verifier to say. That is a program of its own, tq-cert, which this package neither
+contains nor imports; where a document names a bundle, it has to be installed beside it.
+"""
 
 import re
+import subprocess
+import sysconfig
 from collections.abc import Iterator
 from hashlib import file_digest
 from pathlib import Path
@@ -26,7 +32,7 @@ _CLAUSE = re.compile(r"[;:\u2013\u2014]")  # and dashes
 
 
 def evidence(checkout: Checkout) -> Iterator[Finding]:
-    """Every sentence of a document that claims an Apple result names the SHA-256 of a bundle in `evidence`."""
+    """Every sentence of a document that claims an Apple result names the SHA-256 of a passed bundle in `evidence`."""
     known = {digest: name for name, digest in _bundles(checkout.root / FOLDER)}
     for file, text in checkout.documents.items():
         for sentence in sentences(text):
@@ -41,6 +47,9 @@ def evidence(checkout: Checkout) -> Iterator[Finding]:
                 if digest not in known:
                     message = f"names a bundle of SHA-256 {digest[:12]}…, which no file in {FOLDER}/ has"
                     yield Finding(file, sentence.line, message, "Add the bundle, or correct the digest.")
+                elif reason := reason_not_to_pass(checkout.root / FOLDER / known[digest]):
+                    message = f"names the bundle {known[digest]}, which shows no passed certification: {reason}"
+                    yield Finding(file, sentence.line, message, "Name a bundle that passes, or remove the claim.")
 
 
 def claims_a_result(sentence: str) -> bool:
@@ -49,6 +58,16 @@ def claims_a_result(sentence: str) -> bool:
         return False
     clauses = (_CLAUSE.split(sentence[: result.start()])[-1] for result in _RESULT.finditer(sentence))
     return any(not _NO_CLAIM.search(clause) for clause in clauses)
+
+
+def reason_not_to_pass(bundle: Path) -> str | None:
+    """Return why the verifier does not pass the bundle, or None if it does."""
+    verifier = Path(sysconfig.get_path("scripts")) / "tq-cert"
+    if not verifier.exists():
+        return "tq-cert is not installed, which would verify it"
+    command = [verifier, "verify", "--require", "passed", bundle]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own program)
+    return None if ran.returncode == 0 else " ".join((ran.stdout + ran.stderr).split())[:300]
 
 
 def _bundles(folder: Path) -> Iterator[tuple[str, str]]:
