@@ -1,8 +1,8 @@
 """`tq-cert bench LANE`: the measurement lanes, one module each."""
 
-from tq_cert.commands import Subcommands, bench_encode, bench_memory, bench_quality, bench_sweep
+from tq_cert.commands import Subcommands, bench_decode, bench_encode, bench_memory, bench_quality, bench_sweep
 
-LANES = (bench_quality, bench_sweep, bench_encode, bench_memory)
+LANES = (bench_quality, bench_sweep, bench_encode, bench_decode, bench_memory)
 
 
 def add_parser(subcommands: Subcommands) -> None:
