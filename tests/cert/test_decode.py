@@ -67,8 +67,8 @@ def test_rows(report: DecodeReport) -> None:
     assert [row.method for row in steps] == [DENSE, QUANTIZED, "preset:uniform_k4v4", "preset:lloyd_k4v4"]
     assert [(row.compressed_layers, row.layers) for row in steps] == [(0, 2), (2, 2), (2, 2), (2, 2)]
     for row in report.rows:
-        assert row.timing is not None
-        assert len(row.timing.samples) == 3
+        assert row.times is not None
+        assert len(row.times.clock.samples) == len(row.times.processor.samples) == 3
 
 
 def test_bytes_are_those_of_the_live_arrays(report: DecodeReport) -> None:
@@ -123,7 +123,7 @@ def test_what_cannot_be_measured_is_reported_with_the_reason(
     monkeypatch.setattr("tq_cert.lanes.decode.methods.quantized_scaled_dot_product_attention", missing)
     assert main([*QUICK, "--presets", "lloyd_k4v4", "--json"]) == 0
     rows = msgspec.json.decode(capsys.readouterr().out, type=DecodeReport).rows
-    unmeasured = [row for row in rows if isinstance(row, AttentionRow) and row.timing is None]
+    unmeasured = [row for row in rows if isinstance(row, AttentionRow) and row.times is None]
     assert [(row.method, row.problem) for row in unmeasured] == [(QUANTIZED, "[kernel] none for D=64")] * 2
     report = msgspec.structs.replace(report, rows=rows)
     cells = [row[-1] for grid in grids(report) for row in grid.rows]

@@ -1,6 +1,7 @@
 """`tq-cert bench decode`: attention alone and whole decode steps against the length of the context."""
 
 import argparse
+import os
 from pathlib import Path
 
 from tq_cert import sample_models
@@ -99,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         layers=arguments.layers_per_eval,
         step_contexts=numbers["step_contexts"],
         repeats=arguments.repeats,
+        blas_threads=os.environ.get("OPENBLAS_NUM_THREADS"),
     )
     settings.check()
     report = measure(settings, arguments.model, quiet=arguments.json)

@@ -10,8 +10,8 @@ import mlx.core as mx
 from tq_cert.lanes.decode.methods import Form, Layer, forms
 from tq_cert.lanes.decode.record import AttentionRow
 from tq_cert.lanes.decode.settings import DecodeSettings, Shape
-from tq_cert.lanes.encode.measure import Job, interleaved
-from tq_cert.lanes.encode.record import Timing
+from tq_cert.lanes.decode.turns import timed_in_turns
+from tq_cert.lanes.encode.measure import Job
 from tq_cert.progress import Progress
 
 
@@ -55,7 +55,7 @@ def rows_of(case: Case, settings: DecodeSettings, progress: Progress) -> list[At
             problems[form] = str(error).splitlines()[0]
         progress.reach(len(jobs) + len(problems))
     progress.phase(f"attention: {case}", settings.repeats + 1)
-    timings = interleaved(jobs, settings.repeats, progress)
+    times = timed_in_turns(jobs, settings.repeats, progress, parts=settings.layers)
     return [
         AttentionRow(
             method=form.method,
@@ -65,7 +65,7 @@ def rows_of(case: Case, settings: DecodeSettings, progress: Progress) -> list[At
             context=case.context,
             path=chains[form][0].path if form in jobs else "",
             nbytes=chains[form][0].nbytes if form in jobs else 0,
-            timing=per_layer(timings[form], settings.layers) if form in jobs else None,
+            times=times.get(form),
             problem=problems.get(form),
         )
         for form in every
@@ -89,7 +89,3 @@ def chain(layers: list[Layer], q: mx.array) -> Job:
         return x
 
     return run
-
-
-def per_layer(timing: Timing, layers: int) -> Timing:
-    return Timing.of([seconds / layers for seconds in timing.samples])

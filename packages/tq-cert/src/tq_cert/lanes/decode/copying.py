@@ -7,7 +7,8 @@ import mlx.core as mx
 
 from tq_cert.lanes.decode.record import CopyRow
 from tq_cert.lanes.decode.settings import Device
-from tq_cert.lanes.encode.measure import Job, interleaved
+from tq_cert.lanes.decode.turns import timed_in_turns
+from tq_cert.lanes.encode.measure import Job
 from tq_cert.progress import Progress
 
 SIZE: dict[Device, int] = {"cpu": 1 << 28, "gpu": 1 << 31}
@@ -26,6 +27,6 @@ def copy_row(device: Device, repeats: int, progress: Progress) -> CopyRow:
 
     jobs: dict[str, Job] = {"copy": copy}
     progress.phase("copy", repeats + 1)
-    timing = interleaved(jobs, repeats, progress)["copy"]
+    times = timed_in_turns(jobs, repeats, progress)["copy"]
     nbytes = 2 * copied * source.itemsize
-    return CopyRow(nbytes, timing, nbytes / min(timing.samples))
+    return CopyRow(nbytes, times, nbytes / min(times.clock.samples))

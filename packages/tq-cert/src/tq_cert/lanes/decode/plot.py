@@ -4,7 +4,7 @@ from io import BytesIO
 from pathlib import Path
 
 from tq_cert.lanes.decode.record import DecodeReport
-from tq_cert.lanes.decode.table import measured_rows
+from tq_cert.lanes.decode.table import cost, measured_rows
 from tq_cert.lanes.files import write_whole
 from tq_cert.lanes.sweep.plot import figure_class, reproducible
 
@@ -18,7 +18,9 @@ def write_plot(report: DecodeReport, path: Path) -> None:
         here = [row for row in rows if (row.shape, row.batch) == (shape, batch)]
         for method, dtype in dict.fromkeys((row.method, row.dtype) for row in here):
             line = [row for row in here if (row.method, row.dtype) == (method, dtype)]
-            points = [(row.context, row.timing.median * 1e3) for row in line if row.timing is not None]
+            points = [
+                (row.context, cost(row.times, report.settings.device) * 1e3) for row in line if row.times is not None
+            ]
             axes.plot(*zip(*points, strict=True), marker="o", label=f"{method.removeprefix('preset:')} {dtype}")
         axes.set_title(f"{shape}, batch {batch}")
         axes.set_xlabel("tokens")

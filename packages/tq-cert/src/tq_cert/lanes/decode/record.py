@@ -7,17 +7,29 @@ from tq_cert.lanes.encode.record import Timing
 from tq_cert.lanes.envelope import Envelope
 
 
+class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Repeated timings of one thing, in seconds.
+
+    Attributes:
+        clock: from the call to the result.
+        processor: of all threads of the process; other work on the machine moves it less.
+    """
+
+    clock: Timing
+    processor: Timing
+
+
 class CopyRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="copy", tag_field="kind"):
     """What the device copies: the bandwidth that shares are of.
 
     Attributes:
         nbytes: read and written by one copy, both counted.
-        timing: of one copy.
+        times: of one copy.
         bandwidth: of the fastest copy, in bytes per second.
     """
 
     nbytes: int
-    timing: Timing
+    times: Times
     bandwidth: float
 
 
@@ -32,7 +44,7 @@ class AttentionRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
         context: tokens.
         path: how the products with codes are taken; empty where nothing is coded.
         nbytes: that one layer's attention reads: live tokens, everything included.
-        timing: of one layer, in seconds; None where it could not be measured.
+        times: of one layer; None where it could not be measured.
         problem: why it could not be measured; None where it was.
     """
 
@@ -43,7 +55,7 @@ class AttentionRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
     context: int
     path: str
     nbytes: int
-    timing: Timing | None
+    times: Times | None
     problem: str | None
 
 
@@ -56,7 +68,7 @@ class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="step
         compressed_layers: whose cache is not the model's own.
         layers: in all.
         cache_bytes: allocated by all layers, growth capacity included.
-        timing: of one step, no block being coded in it; None where it could not be measured.
+        times: of one step, no block being coded in it; None where it could not be measured.
         problem: why it could not be measured; None where it was.
     """
 
@@ -65,7 +77,7 @@ class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="step
     compressed_layers: int
     layers: int
     cache_bytes: int
-    timing: Timing | None
+    times: Times | None
     problem: str | None
 
 

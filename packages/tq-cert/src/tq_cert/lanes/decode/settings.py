@@ -36,6 +36,7 @@ class DecodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         layers: of a chain: attention over as many caches, one after the other, in one evaluation.
         step_contexts: tokens in the caches of a model's whole decode steps.
         repeats: timings of each row, one of every row of its context in turn.
+        blas_threads: what OPENBLAS_NUM_THREADS says, or None.
     """
 
     device: Device
@@ -46,6 +47,7 @@ class DecodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layers: int = 1
     step_contexts: tuple[int, ...] = (1024, 4096)
     repeats: int = 9
+    blas_threads: str | None = None
 
     def check(self) -> None:
         """Raise OptionError for numbers out of range."""

@@ -13,7 +13,8 @@ from mlx_lm.models.cache import QuantizedKVCache, make_prompt_cache
 from tq_cert.lanes.decode.methods import QUANTIZED_BITS, QUANTIZED_GROUP
 from tq_cert.lanes.decode.record import StepRow
 from tq_cert.lanes.decode.settings import DENSE, QUANTIZED, DecodeSettings
-from tq_cert.lanes.encode.measure import Job, interleaved
+from tq_cert.lanes.decode.turns import timed_in_turns
+from tq_cert.lanes.encode.measure import Job
 from tq_cert.lanes.encode.step import decode_step
 from tq_cert.lanes.models import LoadedModel
 from tq_cert.progress import Progress
@@ -46,7 +47,7 @@ def rows_of(loaded: LoadedModel, context: int, settings: DecodeSettings, progres
             problems[method] = str(error).splitlines()[0]
         progress.reach(len(jobs) + len(problems))
     progress.phase(f"decode steps: {context} tokens", settings.repeats + 1)
-    timings = interleaved(jobs, settings.repeats, progress)
+    times = timed_in_turns(jobs, settings.repeats, progress)
     return [
         StepRow(
             method=method,
@@ -54,7 +55,7 @@ def rows_of(loaded: LoadedModel, context: int, settings: DecodeSettings, progres
             compressed_layers=sum(isinstance(layer, QuantizedKVCache | CompressedCache) for layer in layers),
             layers=len(layers),
             cache_bytes=sum(layer.nbytes for layer in layers),
-            timing=timings.get(method),
+            times=times.get(method),
             problem=problems.get(method),
         )
         for method, layers in caches.items()
