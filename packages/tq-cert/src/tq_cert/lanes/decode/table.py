@@ -38,7 +38,8 @@ def notes(report: DecodeReport) -> tuple[str, ...]:
     return (
         f"ms: median of {settings.repeats} timings on the clock, taken in turns within a context; ±: half the distance "
         f"between their quartiles; least: the fastest; processor: the least processor time. {TIMES} compares "
-        f"{compared}; {QUANTIZED} in its faster dtype. Attention: per layer, {settings.layers} in one evaluation.{threads}",
+        f"{compared}; {QUANTIZED} in its faster dtype. Attention: per layer, {settings.layers} in one "
+        f"evaluation.{threads}",
         f"Copying {megabytes(copy.nbytes / 2)} MB moves {copy.bandwidth / 1e9:.1f} GB/s, read and write counted; "
         "of copy: bytes read over the least time, as a share of that.",
     )
