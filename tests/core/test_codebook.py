@@ -7,15 +7,16 @@ from types import ModuleType
 import mlx.core as mx
 import numpy as np
 import pytest
+from numpy.polynomial.polynomial import polyval
 from tests.oracles import densities
 from tests.oracles.scalar import distance_to_threshold, nearest
 
+from tq_core.centroids import ODD_RATIONAL, lloyd_max_values
 from tq_core.codebook import (
     LLOYD_MAX,
     ODD_POLYNOMIAL,
     UNIFORM_STEP,
     lloyd_max,
-    lloyd_max_values,
     nearest_lloyd_max,
     nearest_uniform,
     positive_thresholds,
@@ -29,15 +30,19 @@ UNIFORM_ERROR = {1: 0.36338023, 2: 0.11884605, 3: 0.03743966, 4: 0.01154288, 5: 
 DIGITS = 5.1e-8  # constants are written to seven places
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    path = Path(__file__).parents[2] / "scripts" / "codebook_tables.py"
-    spec = importlib.util.spec_from_file_location("codebook_tables", path)
+def script_called(name: str) -> ModuleType:
+    path = Path(__file__).parents[2] / "scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    return script_called("codebook_tables")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +68,18 @@ def test_script_recomputes_steps(script: ModuleType, bits: int) -> None:
 @pytest.mark.parametrize("bits", ODD_POLYNOMIAL)
 def test_script_recomputes_odd_polynomials(script: ModuleType, bits: int) -> None:
     np.testing.assert_allclose(ODD_POLYNOMIAL[bits], script.odd_polynomial(script.lloyd_max(bits)), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("bits", ODD_RATIONAL)
+def test_script_recomputes_odd_rationals(bits: int) -> None:
+    """To the digits that matter: the fit is flat, so what is compared is the function."""
+    script = script_called("rational_tables")
+    left = np.linspace(0, 2 ** (bits - 1) - 1, 1000)
+    shipped, computed = (
+        polyval(left, above) / polyval(left, below)
+        for above, below in (ODD_RATIONAL[bits], script.rational(LLOYD_MAX[bits], *script.DEGREES[bits]))
+    )
+    np.testing.assert_allclose(shipped, computed, rtol=1e-6)
 
 
 @pytest.mark.parametrize("bits", WIDTHS)
@@ -190,7 +207,7 @@ def test_every_code_is_used(bits: int) -> None:
 
 @pytest.mark.parametrize("bits", WIDTHS)
 def test_values_of_codes_are_the_centroids(bits: int) -> None:
-    """By the odd polynomial or by the table, in any shape."""
+    """By the odd polynomial or the rational function, in any shape."""
     codes = np.arange(2**bits).reshape(2, -1).repeat(3, axis=0)
     values = lloyd_max_values(mx.array(codes, dtype=mx.uint32), bits)
     assert values.dtype == mx.float32

@@ -8,6 +8,7 @@ from tests.oracles.scalar import relative_error
 
 from tq_core import Hadamard, InvalidCodecError, MseCodec, RandomOrthogonal, ScalarCode, UniformCodec
 from tq_core.codebook import UNIFORM_STEP
+from tq_core.uniform import ON_CPU, ON_GPU
 
 WIDTHS = (2, 3, 4, 5, 6, 8)
 GROUPED = {32: 32, 64: 64, 96: 32, 128: 128, 192: 64, 256: 128, 512: 128}
@@ -27,7 +28,7 @@ def history(codec: UniformCodec, dim: int, tokens: int = 37) -> tuple[ScalarCode
 
 @pytest.fixture
 def products(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
-    """The keyword arguments of each call of mx.quantized_matmul."""
+    """The keyword arguments of each call of mx.quantized_matmul, taken as often as on a GPU."""
     real, calls = mx.quantized_matmul, []
 
     def spy(*args: mx.array, **kwargs: object) -> mx.array:
@@ -35,6 +36,7 @@ def products(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
         return real(*args, **kwargs)
 
     monkeypatch.setattr(mx, "quantized_matmul", spy)
+    monkeypatch.setattr("tq_core.uniform.ON_CPU", ON_GPU)
     return calls
 
 
@@ -87,6 +89,21 @@ def test_quantized_products_are_for_few_rows(rows: int, calls: int, products: li
     code, _ = history(codec, 64)
     mx.eval(codec.scores(mx.ones((2, 3, rows, 64)), code), codec.combine(mx.ones((2, 3, rows, 37)), code))
     assert len(products) == calls
+
+
+@pytest.mark.parametrize("rows", range(1, 5))
+def test_a_cpu_decodes_for_more_than_a_row_or_two(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two ways give the same; which one is taken is told beforehand."""
+    codec = UniformCodec(bits=4)
+    code, _ = history(codec, 64)
+    q, p = mx.array(random(3, 2, 3, rows, 64)), mx.array(random(4, 2, 3, rows, 37))
+    results: dict[bool, list[np.ndarray]] = {}
+    for decodes, most in ((rows > 1, ON_CPU), (False, ON_GPU)):
+        monkeypatch.setattr("tq_core.uniform.most_rows", lambda most=most: most)
+        assert codec.decodes(rows, code) == decodes
+        results[most == ON_CPU] = [np.array(codec.scores(q, code)), np.array(codec.combine(p, code))]
+    for ours, mlx in zip(results[True], results[False], strict=True):
+        np.testing.assert_allclose(ours, mlx, atol=1e-5 * np.abs(mlx).max())
 
 
 @pytest.mark.parametrize("bits", [3, 4])

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tq_mlx.attention
+import tq_mlx.runs
 from attention_matrix import CASES, TOKENS
 from oracles.attention import attention
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache, UnsupportedAttentionError, streaming_attention
@@ -45,8 +46,9 @@ def test_equals_attention_over_the_decoded_history(monkeypatch, preset, case):
     keys, values = history(preset, TOKENS, heads=case.heads[1], batch=case.batch, dtype=case.dtype)
     assert keys.packed > 256
     outs = []
-    for scores_at_once in (AT_ONCE, ONLINE):
+    for scores_at_once, decoded in ((AT_ONCE, 1 << 30), (AT_ONCE, 1), (ONLINE, 1)):
         monkeypatch.setattr(tq_mlx.attention, "MOST_SCORES", scores_at_once)
+        monkeypatch.setitem(tq_mlx.runs.MOST_DECODED, mx.cpu, decoded)
         outs.append(streaming_attention(case.queries(), keys, values, **case.options()))
     case.check(exactly(keys), exactly(values), *outs)
 

@@ -5,7 +5,6 @@ Constants, each computed to the digits shown by ``scripts/codebook_tables.py`` f
 the centred index c − (2^b − 1)/2 and a codebook is an odd function of it.
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 
@@ -134,22 +133,3 @@ def code_of_rank(x: mx.array, rank: mx.array, bits: int) -> mx.array:
     """Return the code (uint32) of the centroid that has the sign of x and ``rank`` others between itself and zero."""
     half = 1 << (bits - 1)
     return mx.where(x < 0, half - 1 - rank, half + rank).astype(mx.uint32)
-
-
-def lloyd_max_values(codes: mx.array, bits: int) -> mx.array:
-    """Return the centroids of codes (uint32), float32: ``lloyd_max(bits)[codes]``, without a gather up to 4 bits."""
-    return polynomial_values(bits)(codes) if bits in ODD_POLYNOMIAL else mx.take(lloyd_max(bits), codes)
-
-
-@lru_cache
-def polynomial_values(bits: int) -> Callable[[mx.array], mx.array]:
-    middle = (2**bits - 1) / 2
-
-    def values(codes: mx.array) -> mx.array:
-        t = codes.astype(mx.float32) * (1 / middle) - 1.0
-        square, total = mx.square(t), mx.zeros_like(t)
-        for coefficient in reversed(ODD_POLYNOMIAL[bits]):
-            total = total * square + coefficient
-        return total * t
-
-    return mx.compile(values)

@@ -117,6 +117,13 @@ class Codec(ABC, Generic[C]):
     def dequantize(self, code: C) -> mx.array:
         """Return the rotated vectors ŷ [..., T, D], float32."""
 
+    def decodes(self, rows: int, code: C) -> bool:
+        """Return whether scores or sums of so many rows hold all of the code's vectors decoded for a moment.
+
+        Then it is up to the caller to hand over as much of a history at a time as may exist.
+        """
+        return True
+
     def rotated_scores(self, q: mx.array, code: C) -> mx.array:
         """Return q·ŷ [..., M, T] for rotated queries q [..., M, D], float32."""
         return q @ self.dequantize(code).swapaxes(-1, -2)

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import mlx.core as mx
 
-from tq_core.codebook import lloyd_max_values, nearest_lloyd_max, round_to_lloyd_max
-from tq_core.packing import unpack
-from tq_core.scalar import ScalarCode, ScalarCodec, spread
+from tq_core.centroids import lloyd_max_values
+from tq_core.codebook import nearest_lloyd_max, round_to_lloyd_max
+from tq_core.scalar import ScalarCodec
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,6 @@ class MseCodec(ScalarCodec):
         """Return the nearest Lloyd–Max centroid."""
         return round_to_lloyd_max(u, self.bits)
 
-    def dequantize(self, code: ScalarCode) -> mx.array:
-        """Return gain · centroid [..., T, D]."""
-        codes = unpack(code.words, self.bits, code.head_dim)
-        return spread(lloyd_max_values(codes, self.bits), code.gain.astype(mx.float32))
+    def points(self, codes: mx.array) -> mx.array:
+        """Return the Lloyd–Max centroids."""
+        return lloyd_max_values(codes, self.bits)

@@ -17,7 +17,7 @@ import mlx.core as mx
 
 from tq_core.codec import Code, Codec
 from tq_core.errors import InvalidCodecError, UnsupportedHeadDimError
-from tq_core.packing import WORD, check_bits, pack, words_per_vector
+from tq_core.packing import WORD, check_bits, pack, unpack_bytes, words_per_vector
 from tq_core.parameters import check_count, check_type
 
 Gain = Literal["norm", "least_squares", "norm_preserving"]
@@ -69,6 +69,10 @@ class ScalarCodec(Codec[ScalarCode]):
     def round(self, u: mx.array) -> mx.array:
         """Return the nearest centroid of each element of u, float32."""
 
+    @abstractmethod
+    def points(self, codes: mx.array) -> mx.array:
+        """Return the centroid of each code (uint8), float32."""
+
     def check(self, head_dim: int) -> None:
         super().check(head_dim)
         if self.gain_group is not None and head_dim % self.gain_group:
@@ -93,6 +97,26 @@ class ScalarCodec(Codec[ScalarCode]):
             gain = gain * (dot / square if self.gain == "least_squares" else mx.sqrt(sum_of_squares(u) / square))
         codes = self.nearest(scaled).reshape(y.shape)
         return ScalarCode(y.shape[-1], pack(codes, self.bits), gain[..., 0].astype(GAIN_DTYPE))
+
+    def dequantize(self, code: ScalarCode) -> mx.array:
+        """Return gain · centroid [..., T, D]."""
+        return spread(self.decoded_points(code), code.gain.astype(mx.float32))
+
+    def rotated_scores(self, q: mx.array, code: ScalarCode) -> mx.array:
+        """Return q·ŷ [..., M, T]; one gain per vector is multiplied onto its score, not onto its coordinates."""
+        if code.gain.shape[-1] != 1:
+            return super().rotated_scores(q, code)
+        return (q @ self.decoded_points(code).swapaxes(-1, -2)) * code.gain.astype(mx.float32).swapaxes(-1, -2)
+
+    def rotated_combine(self, p: mx.array, code: ScalarCode) -> mx.array:
+        """Return Σ_t p_t ŷ_t [..., M, D]; one gain per vector is multiplied onto its weight."""
+        if code.gain.shape[-1] != 1:
+            return super().rotated_combine(p, code)
+        return (p * code.gain.astype(mx.float32).swapaxes(-1, -2)) @ self.decoded_points(code)
+
+    def decoded_points(self, code: ScalarCode) -> mx.array:
+        """Return the centroids [..., T, D] of the code, without their gain."""
+        return self.points(unpack_bytes(code.words, self.bits, code.head_dim))
 
     def best_fit(self, u: mx.array) -> tuple[mx.array, mx.array, mx.array]:
         """Return the input scale whose centroids c have the largest cosine to u, ⟨u, c⟩ and ⟨c, c⟩, [..., 1] each."""

@@ -5,21 +5,31 @@ Codes, scale and bias are MLX's affine layout: ŷ = scale · code − scale · (
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import mlx.core as mx
 
+from tq_core.centroids import grid_values
 from tq_core.codebook import UNIFORM_STEP, nearest_uniform, round_to_uniform
 from tq_core.errors import InvalidCodecError
-from tq_core.packing import unpack
-from tq_core.scalar import ScalarCode, ScalarCodec, spread
+from tq_core.scalar import ScalarCode, ScalarCodec
 
 MLX_WIDTHS = (2, 3, 4, 5, 6, 8)
 MLX_GROUPS = (128, 64, 32)
 
-MOST_ROWS = 16
-"""Rows that one quantized product takes: for more, decoding once and a dense product is faster (and the only way on
-CUDA, where MLX has no quantized product of many float32 rows)."""
+
+class MostRows(NamedTuple):
+    """Up to how many rows of queries, and of weights, ``mx.quantized_matmul`` is faster than decoding."""
+
+    scores: int
+    sums: int
+
+
+ON_GPU = MostRows(16, 16)
+"""Beyond, decoding once and a dense product is faster; and MLX's CUDA backend has no product of many float32 rows."""
+
+ON_CPU = MostRows(1, 2)
+"""MLX's CPU product unpacks every code again for every row."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +52,24 @@ class UniformCodec(ScalarCodec):
         """Return the nearest grid point."""
         return round_to_uniform(u, self.bits)
 
-    def dequantize(self, code: ScalarCode) -> mx.array:
-        """Return gain · grid point [..., T, D]."""
-        codes = unpack(code.words, self.bits, code.head_dim)
-        scale = code.gain.astype(mx.float32) * UNIFORM_STEP[self.bits]
-        return spread(codes.astype(mx.float32) - self.middle, scale)
+    def points(self, codes: mx.array) -> mx.array:
+        """Return the grid points."""
+        return grid_values(codes, self.bits, UNIFORM_STEP[self.bits])
+
+    def decodes(self, rows: int, code: ScalarCode) -> bool:
+        """Return whether scores or sums of so many rows decode vectors on the way."""
+        return mlx_group(code) is None or rows > min(most_rows())
 
     def rotated_scores(self, q: mx.array, code: ScalarCode) -> mx.array:
-        """Return q·ŷ, of few queries by ``mx.quantized_matmul`` where MLX has a group size for the gains."""
-        group = product_group(q, code)
+        """Return q·ŷ, of few queries by ``mx.quantized_matmul`` where that is the faster way."""
+        group = product_group(q, code, most_rows().scores)
         if group is None:
             return super().rotated_scores(q, code)
         return self.multiply(q, code, group, transpose=True)
 
     def rotated_combine(self, p: mx.array, code: ScalarCode) -> mx.array:
-        """Return Σ_t p_t ŷ_t, of few rows by ``mx.quantized_matmul`` where MLX has a group size for the gains."""
-        group = product_group(p, code)
+        """Return Σ_t p_t ŷ_t, of few rows by ``mx.quantized_matmul`` where that is the faster way."""
+        group = product_group(p, code, most_rows().sums)
         if group is None:
             return super().rotated_combine(p, code)
         return self.multiply(p, code, group, transpose=False)
@@ -70,21 +82,21 @@ class UniformCodec(ScalarCodec):
             x,
             code.words,
             scale,
-            scale * -self.middle,
+            scale * (-(2**self.bits - 1) / 2),
             transpose=transpose,
             group_size=group,
             bits=self.bits,
         )
 
-    @property
-    def middle(self) -> float:
-        """The (half-integer) code that stands for zero."""
-        return (2**self.bits - 1) / 2
+
+def most_rows() -> MostRows:
+    """Return up to how many rows the default device takes the quantized product."""
+    return ON_CPU if mx.default_device().type == mx.cpu else ON_GPU
 
 
-def product_group(x: mx.array, code: ScalarCode) -> int | None:
-    """Return the group size with which MLX multiplies the rows x with the code; None where it should or can not."""
-    if x.shape[-2] > MOST_ROWS or not x.size or not code.tokens:  # MLX divides by zero over nothing
+def product_group(x: mx.array, code: ScalarCode, most: int) -> int | None:
+    """Return the group size with which MLX multiplies at most so many rows x with the code; None: decode instead."""
+    if x.shape[-2] > most or not x.size or not code.tokens:  # MLX divides by zero over nothing
         return None
     return mlx_group(code)
 

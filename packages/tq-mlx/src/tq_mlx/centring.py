@@ -18,6 +18,10 @@ PRIOR = 4
 """Tokens' worth of trust in the overall mean: a block that begins with one token does not take that token's key."""
 
 
+BLOCKS_STEP = 64
+"""Scores are taken of a multiple of this many deviations."""
+
+
 @dataclass(frozen=True)
 class Centre:
     """The vectors that were subtracted from the packed keys of one layer.
@@ -87,8 +91,15 @@ class Centre:
         return plain @ self.mean.swapaxes(-1, -2)
 
     def deviation_scores(self, rotated: mx.array) -> mx.array | None:
-        """Return q·deviation [B, H, rows, blocks] for rotated queries [B, H, rows, D], or None without deviations."""
-        return self.codec.rotated_scores(rotated, self.deviations) if self.deviations else None
+        """Return q·deviation [B, H, rows, n ≥ blocks] for rotated queries [B, H, rows, D], or None without deviations.
+
+        Columns beyond the blocks mean nothing: they keep MLX from compiling the arithmetic anew with every block.
+        """
+        if not self.deviations:
+            return None
+        spare = -self.blocks % BLOCKS_STEP
+        padded = self.deviations.map(lambda a: mx.pad(a, [(0, 0)] * (a.ndim - 2) + [(0, spare), (0, 0)]))
+        return self.codec.rotated_scores(rotated, padded)
 
     def truncated(self, packed: int) -> Self:
         """Return the centre of the first ``packed`` packed tokens."""

@@ -8,6 +8,7 @@ import mlx.core as mx
 
 from tq_core import Code, Codec
 from tq_mlx.query import Query
+from tq_mlx.runs import runs_of, settled
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
 
@@ -51,15 +52,23 @@ class PackedPiece:
 
     def scores(self, query: Query) -> mx.array:
         """Return the scores [B, H, rows, tokens] of the query, float32."""
-        products = self.key_codec.rotated_scores(query.rotated, self.keys)[..., : self.tokens]
-        return query.scores_of_coded(products, self.first)
+        runs = runs_of(self.keys, self.tokens, self.key_codec, query.rotated.shape[-2])
+        products = [settled(self.key_codec.rotated_scores(query.rotated, run), runs) for run in runs]
+        joined = products[0] if len(products) == 1 else mx.concatenate(products, axis=-1)
+        return query.scores_of_coded(joined[..., : self.tokens], self.first)
 
     def weighted_sum(self, weights: mx.array) -> mx.array:
         """Return Σ p·v [B, H, rows, D], float32, still rotated."""
-        spare = self.values.tokens - self.tokens
-        if spare:  # taking the codes at full capacity copies nothing; the spare ones weigh nothing
+        runs = runs_of(self.values, self.tokens, self.value_codec, weights.shape[-2])
+        spare = sum(run.tokens for run in runs) - self.tokens
+        if spare:  # taking codes in whole growth steps copies and compiles less; the spare ones weigh nothing
             weights = mx.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(0, spare)])
-        return self.value_codec.rotated_combine(weights, self.values)
+        total, first = mx.array(0.0), 0
+        for run in runs:
+            part = self.value_codec.rotated_combine(weights[..., first : first + run.tokens], run)
+            total = settled(total + part if first else part, runs)
+            first += run.tokens
+        return total
 
 
 Piece = DensePiece | PackedPiece

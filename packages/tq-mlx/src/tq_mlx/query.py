@@ -18,7 +18,7 @@ from tq_mlx.views import TurboQuantKeysView
 
 @dataclass(frozen=True)
 class Query:
-    """Queries [B, Hq, L, D] as [B, Hk, G·L, D], so that the heads of a group read each key once; float32.
+    """Queries [B, Hq, L, D] as [B, Hk, G·L, D], so that the heads of a group read each key once; float32, scaled.
 
     Attributes:
         plain: for dense keys.
@@ -27,7 +27,6 @@ class Query:
         block: packed tokens that share one of its columns; None where all do.
         gone: tokens of the first block before the first packed one.
         take_from_dense: what products with dense keys are to lack as well [B, Hk, G·L, 1], or None.
-        scale: multiplies every product.
         softcap: bound on the size of every score, or None.
         group: G, query heads per KV head.
         length: L.
@@ -39,7 +38,6 @@ class Query:
     block: int | None
     gone: int
     take_from_dense: mx.array | None
-    scale: float
     softcap: float | None
     group: int
     length: int
@@ -65,7 +63,7 @@ class Query:
                 "the query heads must be a multiple of the KV heads, with the same batch and head dimension"
             )
         group = heads // kv_heads
-        plain = queries.astype(mx.float32).reshape(batch, kv_heads, group * length, head_dim)
+        plain = (queries.astype(mx.float32) * scale).reshape(batch, kv_heads, group * length, head_dim)
         rotated = keys.codec.rotation.apply(plain) if keys.packed else plain
         centre = keys.centre if keys.packed else None
         by_block, constant = (centre.deviation_scores(rotated), centre.mean_scores(plain)) if centre else (None, None)
@@ -78,7 +76,6 @@ class Query:
             block=centre.block if centre else None,
             gone=centre.gone if centre else 0,
             take_from_dense=constant,
-            scale=scale,
             softcap=softcap,
             group=group,
             length=length,
@@ -102,9 +99,8 @@ class Query:
         return wide[..., first - begin * block :][..., :tokens]
 
     def scores(self, products: mx.array) -> mx.array:
-        """Return the products scaled and, where there is a cap, bent below it."""
-        scores = products * self.scale
-        return scores if self.softcap is None else mx.tanh(scores / self.softcap) * self.softcap
+        """Return the products, bent below the cap where there is one."""
+        return products if self.softcap is None else mx.tanh(products / self.softcap) * self.softcap
 
     def by_head(self, rows: mx.array) -> mx.array:
         """Return rows [B, Hk, G·L, n] as [B, Hk, G, L, n]."""

@@ -2,6 +2,7 @@
 
 from tq_cert.commands import (
     Subcommands,
+    bench_decode,
     bench_dense_vs_tq,
     bench_encode,
     bench_inner_product_bias,
@@ -18,6 +19,7 @@ LANES = (
     bench_sweep,
     bench_dense_vs_tq,
     bench_memory,
+    bench_decode,
     bench_encode,
     bench_kv_paper_eval,
     bench_layer_error,

@@ -2,8 +2,9 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Literal
 
-from tq_cert.errors import MissingDependencyError, RuntimeRefusalError
+from tq_cert.errors import MissingDependencyError, OptionError, RuntimeRefusalError
 from tq_contract import UnknownNameError
 
 
@@ -35,6 +36,22 @@ def refusals() -> Generator[None]:
         yield
     except (TurboQuantError, UnknownNameError) as error:
         raise RuntimeRefusalError(error) from error
+
+
+def use_device(name: Literal["cpu", "gpu"] | None) -> Literal["cpu", "gpu"]:
+    """Make this MLX's default device, or leave MLX's own choice, and return which one it is; after `require`.
+
+    Raises:
+        OptionError: MLX has no such device here.
+    """
+    import mlx.core as mx
+
+    if name is not None:
+        chosen = mx.Device(mx.gpu if name == "gpu" else mx.cpu)
+        if not mx.is_available(chosen):
+            raise OptionError("--device", f"MLX has no {name} on this machine", "leave it out, or install MLX for it")
+        mx.set_default_device(chosen)
+    return "gpu" if mx.default_device().type == mx.gpu else "cpu"
 
 
 def device() -> str:

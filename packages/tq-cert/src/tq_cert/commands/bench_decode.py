@@ -1,0 +1,124 @@
+"""`tq-cert bench decode`: attention alone and whole decode steps against the length of the context."""
+
+import argparse
+import os
+from pathlib import Path
+
+from tq_cert import sample_models
+from tq_cert.commands import Subcommands
+from tq_cert.commands.bench_arguments import add_output
+from tq_cert.commands.bench_run import publish
+from tq_cert.errors import EXIT_GOOD
+from tq_cert.lanes import runtime
+from tq_cert.lanes.decode.document import run as with_provenance
+from tq_cert.lanes.decode.plot import write_plot
+from tq_cert.lanes.decode.record import DecodeReport
+from tq_cert.lanes.decode.settings import DEVICES, DecodeSettings, parse_numbers, parse_shape
+from tq_cert.lanes.encode.presets import parse_presets
+from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, now
+from tq_cert.lanes.provenance import collect
+from tq_cert.lanes.sweep.plot import check_plot
+from tq_cert.progress import open_progress
+
+DEFAULTS = DecodeSettings(device="cpu", presets=("uniform_k4v4", "lloyd_k4v4", "equal_noise_k3v3"))
+
+
+def add_parser(subcommands: Subcommands) -> None:
+    """Declare the arguments."""
+    parser = subcommands.add_parser(
+        "decode",
+        help="attention and whole decode steps against the length of the context",
+        description="Times one new token's attention over dense, mlx-lm's quantized and our caches and, with a model, "
+        "its whole decode steps: all in one run, in turns.",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="|".join((*sample_models.NAMES, "DIR")),
+        help="also time decode steps of a sample model or of a directory that mlx-lm loads",
+    )
+    parser.add_argument("--device", choices=DEVICES, help="of MLX (default: MLX's own choice)")
+    parser.add_argument(
+        "--presets",
+        default=",".join(DEFAULTS.presets),
+        metavar="P1,P2,…",
+        help="of the contract (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--shapes",
+        nargs="+",
+        default=[f"{s.query_heads},{s.kv_heads},{s.head_dim}" for s in DEFAULTS.shapes],
+        metavar="HQ,HK,D",
+        help="query heads, KV heads and head dimension of attention alone (default: %(default)s)",
+    )
+    for option, numbers, what in (
+        ("--contexts", DEFAULTS.contexts, "tokens in the caches of attention alone, or none"),
+        ("--batch", DEFAULTS.batches, "rows of attention alone"),
+        ("--step-contexts", DEFAULTS.step_contexts, "tokens in the caches of a model's steps"),
+    ):
+        parser.add_argument(
+            option, default=",".join(map(str, numbers)), metavar="N1,N2,…", help=f"{what} (default: %(default)s)"
+        )
+    parser.add_argument(
+        "--layers-per-eval",
+        type=int,
+        default=DEFAULTS.layers,
+        metavar="N",
+        help="layers, each with a cache of its own, in one evaluation of attention alone (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=DEFAULTS.repeats,
+        metavar="N",
+        help="timings of everything (default: %(default)s)",
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw attention's times (.png, .svg, .pdf)")
+    add_output(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure; print, write or draw the report."""
+    presets = parse_presets(arguments.presets)
+    numbers = {
+        name: parse_numbers(option, text)
+        for name, option, text in (
+            ("contexts", "--contexts", arguments.contexts),
+            ("batches", "--batch", arguments.batch),
+            ("step_contexts", "--step-contexts", arguments.step_contexts),
+        )
+    }
+    if arguments.plot is not None:
+        check_plot(arguments.plot)
+    runtime.require()
+    settings = DecodeSettings(
+        device=runtime.use_device(arguments.device),
+        presets=presets,
+        contexts=numbers["contexts"],
+        shapes=tuple(parse_shape(text) for text in arguments.shapes),
+        batches=numbers["batches"],
+        layers=arguments.layers_per_eval,
+        step_contexts=numbers["step_contexts"],
+        repeats=arguments.repeats,
+        blas_threads=os.environ.get("OPENBLAS_NUM_THREADS"),
+    )
+    settings.check()
+    report = measure(settings, arguments.model, quiet=arguments.json)
+    if arguments.plot is not None:
+        write_plot(report, arguments.plot)
+    publish(arguments, report, with_provenance(1, report))
+    return EXIT_GOOD
+
+
+def measure(settings: DecodeSettings, model: str | None, *, quiet: bool) -> DecodeReport:
+    """Load the model, where there is one, and time everything."""
+    from tq_cert.lanes.decode.lane import decode_rows
+    from tq_cert.lanes.models import load_model
+
+    with open_progress(quiet=quiet) as progress:
+        loaded = None if model is None else load_model(model, progress)
+    provenance = collect(device=runtime.device(), openblas=runtime.openblas())
+    with open_progress(quiet=quiet, unit="turns") as progress, runtime.refusals():
+        rows = decode_rows(settings, loaded, progress)
+    info = None if loaded is None else loaded.info
+    return Envelope("decode", SCHEMA_VERSION, now(), settings, provenance, info, None, rows)

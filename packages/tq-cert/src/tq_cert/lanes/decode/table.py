@@ -1,0 +1,114 @@
+"""A decode report for people."""
+
+from collections.abc import Iterator, Sequence
+
+from tq_cert.lanes.decode.record import AttentionRow, CopyRow, DecodeReport, DecodeRow, StepRow, Times
+from tq_cert.lanes.decode.settings import DENSE, QUANTIZED, Device
+from tq_cert.lanes.encode.table import spread_of
+from tq_cert.lanes.tables import TIMES, Grid, megabytes
+
+
+def grids(report: DecodeReport) -> Iterator[Grid]:
+    """One table per shape and batch, and one of whole steps."""
+    copy, device = copy_of(report), report.settings.device
+    attention = [row for row in report.rows if isinstance(row, AttentionRow)]
+    for shape, batch in dict.fromkeys((row.shape, row.batch) for row in attention):
+        rows = [row for row in attention if (row.shape, row.batch) == (shape, batch)]
+        yield Grid(
+            title=f"Attention alone: {shape}, batch {batch}",
+            headings=("method", "dtype", "tokens", *TIME_HEADINGS, f"{TIMES} dense bf16", "MB read", "of copy", "path"),
+            rows=tuple(attention_cells(row, rows, copy.bandwidth, device) for row in rows),
+            notes=(),
+        )
+    steps = [row for row in report.rows if isinstance(row, StepRow)]
+    if steps and report.model:
+        yield Grid(
+            title=f"Whole decode steps: {report.model.name} in {report.model.dtype}",
+            headings=("method", "tokens", *TIME_HEADINGS, f"{TIMES} dense", "layers", "cache MB"),
+            rows=tuple(step_cells(row, steps, device) for row in steps),
+            notes=(),
+        )
+
+
+def notes(report: DecodeReport) -> tuple[str, ...]:
+    """What a reader of the tables must know."""
+    settings, copy = report.settings, copy_of(report)
+    compared = "least processor times" if settings.device == "cpu" else "medians"
+    threads = f" BLAS threads: {settings.blas_threads}." if settings.blas_threads else ""
+    return (
+        f"ms: median of {settings.repeats} timings on the clock, taken in turns within a context; ±: half the distance "
+        f"between their quartiles; least: the fastest; processor: the least processor time. {TIMES} compares "
+        f"{compared}; {QUANTIZED} in its faster dtype. Attention: per layer, {settings.layers} in one "
+        f"evaluation.{threads}",
+        f"Copying {megabytes(copy.nbytes / 2)} MB moves {copy.bandwidth / 1e9:.1f} GB/s, read and write counted; "
+        "of copy: bytes read over the least time, as a share of that.",
+    )
+
+
+def copy_of(report: DecodeReport) -> CopyRow:
+    return next(row for row in report.rows if isinstance(row, CopyRow))
+
+
+def attention_cells(
+    row: AttentionRow, rows: Sequence[AttentionRow], bandwidth: float, device: Device
+) -> tuple[str, ...]:
+    name, tokens = row.method.removeprefix("preset:"), str(row.context)
+    if row.times is None:
+        return (name, row.dtype, tokens, *[""] * (len(TIME_HEADINGS) + 3), f"not measurable: {row.problem}")
+    beside = [other for other in rows if other.context == row.context]
+    dense = [other for other in beside if (other.method, other.dtype) == (DENSE, "bfloat16")]
+    return (
+        name,
+        row.dtype,
+        tokens,
+        *time_cells(row.times, beside, device),
+        ratio(row.times, dense, device),
+        megabytes(row.nbytes),
+        f"{row.nbytes / min(row.times.clock.samples) / bandwidth:.1%}",
+        row.path,
+    )
+
+
+def step_cells(row: StepRow, rows: Sequence[StepRow], device: Device) -> tuple[str, ...]:
+    name, tokens = row.method.removeprefix("preset:"), str(row.context)
+    if row.times is None:
+        return (name, tokens, *[""] * (len(TIME_HEADINGS) + 2), f"not measurable: {row.problem}")
+    beside = [other for other in rows if other.context == row.context]
+    return (
+        name,
+        tokens,
+        *time_cells(row.times, beside, device),
+        ratio(row.times, [other for other in beside if other.method == DENSE], device),
+        f"{row.compressed_layers}/{row.layers}",
+        megabytes(row.cache_bytes),
+    )
+
+
+TIME_HEADINGS = ("ms", "±", "least", "processor", f"{TIMES} {QUANTIZED}")
+
+
+def time_cells(times: Times, beside: Sequence[AttentionRow | StepRow], device: Device) -> tuple[str, ...]:
+    """The cells under TIME_HEADINGS."""
+    return (
+        f"{times.clock.median * 1e3:.2f}",
+        spread_of(times.clock),
+        f"{min(times.clock.samples) * 1e3:.2f}",
+        f"{min(times.processor.samples) * 1e3:.2f}",
+        ratio(times, [other for other in beside if other.method == QUANTIZED], device),
+    )
+
+
+def ratio(times: Times, others: Sequence[AttentionRow | StepRow], device: Device) -> str:
+    """The cost over that of the cheapest of the others; empty where none was measured."""
+    measured = [cost(other.times, device) for other in others if other.times is not None]
+    return f"{cost(times, device) / min(measured):.2f}" if measured else ""
+
+
+def cost(times: Times, device: Device) -> float:
+    """What methods are compared by: on a CPU the processor time, which other work on the machine moves less."""
+    return min(times.processor.samples) if device == "cpu" else times.clock.median
+
+
+def measured_rows(rows: Sequence[DecodeRow]) -> list[AttentionRow]:
+    """The rows of attention alone that have a timing."""
+    return [row for row in rows if isinstance(row, AttentionRow) and row.times is not None]
