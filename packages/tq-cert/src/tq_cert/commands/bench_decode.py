@@ -14,13 +14,13 @@ from tq_cert.lanes.decode.document import run as with_provenance
 from tq_cert.lanes.decode.plot import write_plot
 from tq_cert.lanes.decode.record import DecodeReport
 from tq_cert.lanes.decode.settings import DEVICES, DecodeSettings, parse_numbers, parse_shape
-from tq_cert.lanes.encode.presets import parse_presets
+from tq_cert.lanes.encode.presets import own_presets, parse_presets
 from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, now
 from tq_cert.lanes.provenance import collect
 from tq_cert.lanes.sweep.plot import check_plot
 from tq_cert.progress import open_progress
 
-DEFAULTS = DecodeSettings(device="cpu", presets=("uniform_k4v4", "lloyd_k4v4", "equal_noise_k3v3"))
+DEFAULTS = DecodeSettings(device="cpu", presets=own_presets())
 
 
 def add_parser(subcommands: Subcommands) -> None:

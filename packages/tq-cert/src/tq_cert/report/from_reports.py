@@ -8,6 +8,8 @@ from typing import Any, cast
 import msgspec
 
 from tq_cert.errors import FileAccessError
+from tq_cert.lanes.decode import table as decode
+from tq_cert.lanes.decode.record import DecodeReport
 from tq_cert.lanes.dense_vs_tq import table as dense_vs_tq
 from tq_cert.lanes.dense_vs_tq.record import CompareReport, CompareRow
 from tq_cert.lanes.encode import table as encode
@@ -62,6 +64,12 @@ LANES = {
         layer_error.grids,
         "Error by layer",
         "How far decoded keys and values are from those that went in, layer by layer.",
+    ),
+    "decode": Lane(
+        DecodeReport,
+        decode.grids,
+        "Time of attention against context",
+        "One new token's attention over caches of several kinds, in turns of one run.",
     ),
     "encode": Lane(EncodeReport, encode.grids, "Cost of coding", "What coding new tokens adds to decoding."),
     "kv_paper_eval": Lane(
@@ -182,6 +190,21 @@ def compare_charts(model: str, reports: Sequence[CompareReport]) -> Iterator[Cha
         yield Chart(f"{title} against context: {model}", sentence, "tokens of prompt", y, curves, log_x=True)
 
 
+def decode_charts(_: str, reports: Sequence[DecodeReport]) -> Iterator[Chart]:
+    rows = [row for report in reports for row in decode.measured_rows(report.rows)]
+    for shape, batch in dict.fromkeys((row.shape, row.batch) for row in rows):
+        curves = by_label(
+            [
+                (f"{row.method.removeprefix('preset:')} {row.dtype}", Point(row.context, row.times.clock.median * 1e3))
+                for row in rows
+                if (row.shape, row.batch) == (shape, batch) and row.times is not None
+            ]
+        )
+        heads = f"{shape.query_heads}/{shape.kv_heads} heads of {shape.head_dim}, {batch} rows"
+        sentence = "Median of one layer, from the call to the result."
+        yield Chart(f"Attention against context: {heads}", sentence, "tokens in the cache", "ms", curves, log_x=True)
+
+
 def layer_charts(model: str, reports: Sequence[LayerErrorReport]) -> Iterator[Chart]:
     rows = [row for report in reports for row in report.rows]
     for side in ("keys", "values"):
@@ -206,5 +229,5 @@ def by_label(points: Iterable[tuple[str, Point]]) -> tuple[Curve, ...]:
 
 CHARTS = cast(
     "dict[str, Callable[[str, Sequence[Any]], Iterator[Chart]]]",
-    {"quality": quality_charts, "dense_vs_tq": compare_charts, "layer_error": layer_charts},
+    {"quality": quality_charts, "dense_vs_tq": compare_charts, "decode": decode_charts, "layer_error": layer_charts},
 )

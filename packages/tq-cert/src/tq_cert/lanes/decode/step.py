@@ -20,7 +20,7 @@ from tq_cert.lanes.models import LoadedModel
 from tq_cert.progress import Progress
 from tq_core import TurboQuantError
 from tq_mlx import TurboQuantConfig
-from tq_mlx.rotating import CompressedCache
+from tq_mlx.compressed import CompressedCache
 
 Caches = list[Any]
 
