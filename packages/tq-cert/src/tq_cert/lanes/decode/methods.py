@@ -126,10 +126,10 @@ def product_of(codec: Codec[Any], code: Code | None, rows: int) -> str:
 
 
 def read_bytes(cache: TurboQuantKVCache) -> int:
-    """Bytes of the live tokens and of the keys' centre, without growth capacity."""
+    """Bytes of the live tokens and of the keys' means, without growth capacity."""
     layout = cache.layout
     if layout is None:
         return 0
     numbers = layout.batch * layout.heads * (layout.key_dim + layout.value_dim)
     live = sum(segment.tokens * segment.bits_per_value * numbers / 8 for segment in cache.memory().values())
-    return round(live) + (cache.centre.nbytes if cache.centre else 0)
+    return round(live) + (cache.centre.mean.nbytes if cache.centre else 0)
