@@ -1,0 +1,50 @@
+// The seeded Hadamard rotation of one vector spread over 32 lanes: coordinate 32 · i + lane in x[i].
+
+namespace tq {
+
+template <int N>
+struct Floats {
+  float x[N];
+};
+
+/// The normalised Hadamard transform of 32 · N coordinates, which is its own inverse.
+template <int N>
+INLINE Floats<N> hadamard(Floats<N> y, int lane) {
+  UNROLL for (int bit = 1; bit < 32; bit *= 2) {
+    UNROLL for (int i = 0; i < N; i++) {
+      const float other = from_lane_xor(y.x[i], bit);
+      y.x[i] = lane & bit ? other - y.x[i] : y.x[i] + other;
+    }
+  }
+  UNROLL for (int step = 1; step < N; step *= 2) {
+    UNROLL for (int i = 0; i < N; i++) {
+      if (!(i & step)) {
+        const float a = y.x[i], b = y.x[i + step];
+        y.x[i] = a + b;
+        y.x[i + step] = a - b;
+      }
+    }
+  }
+  const float norm = reciprocal_root(32 * N);
+  UNROLL for (int i = 0; i < N; i++) y.x[i] *= norm;
+  return y;
+}
+
+/// Multiply each coordinate with its sign: before the transform on the way in, behind it on the way back.
+template <int N>
+INLINE Floats<N> flipped(Floats<N> x, const DEVICE float* signs, int lane) {
+  UNROLL for (int i = 0; i < N; i++) x.x[i] *= signs[32 * i + lane];
+  return x;
+}
+
+INLINE float sum_of_lanes(float x) {
+  UNROLL for (int bit = 16; bit; bit /= 2) x += from_lane_xor(x, bit);
+  return x;
+}
+
+INLINE float largest_of_lanes(float x) {
+  UNROLL for (int bit = 16; bit; bit /= 2) x = larger(x, from_lane_xor(x, bit));
+  return x;
+}
+
+}  // namespace tq
