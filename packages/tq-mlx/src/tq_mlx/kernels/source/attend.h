@@ -135,17 +135,17 @@ template <bool SHIFTED>
 INLINE void complete(
     THREAD Tile& scores, THREAD const Split& split, SHARED const float* shifts, int start, int seen_by_all,
     THREAD const int* seen, Place place) {
-  UNROLL for (int half = 0; half < 2; half++) {
-    const int token = start + place.row + 8 * half;
+  UNROLL for (int below = 0; below < 2; below++) {
+    const int token = start + place.row + 8 * below;
     if (SHIFTED) {
       const int at = ((split.gone + token) >> split.block_shift) - ((split.gone + split.begin) >> split.block_shift);
       UNROLL for (int i = 0; i < 2; i++) {
-        scores.x[2 * half + i] += shifts[at * QUERIES + 2 * place.column + i];
+        scores.x[2 * below + i] += shifts[at * QUERIES + 2 * place.column + i];
       }
     }
     if (start + TOKENS > seen_by_all) {
       UNROLL for (int i = 0; i < 2; i++) {
-        if (token >= seen[i]) scores.x[2 * half + i] = 2 * lowest();
+        if (token >= seen[i]) scores.x[2 * below + i] = 2 * lowest();
       }
     }
   }
@@ -180,7 +180,7 @@ INLINE Sums<V> attend_coded(
 template <class V, int SIMDS>
 INLINE void write_merged(
     THREAD Sums<V>& sums, float value_step, Scratch scratch, DEVICE float* out_sums, DEVICE float* out_stats,
-    int thread, int simd, int lane, Place place) {
+    int index, int simd, int lane, Place place) {
   UNROLL for (int i = 0; i < 2; i++) {
     const float total = sum_of_rows(sums.total[i]), weight = sum_of_rows(sums.weight[i]);
     if (!V::VALUE_TABLE) {
@@ -224,15 +224,15 @@ INLINE void write_merged(
           scratch.plain[query * V::HEAD_DIM + coordinate] * shrink;
     }
   }
-  if (thread < QUERIES) {
+  if (index < QUERIES) {
     float maximum = lowest(), total = 0;
-    for (int part = 0; part <= SIMDS; part++) maximum = larger(maximum, scratch.stats[(part * QUERIES + thread) * 2]);
+    for (int part = 0; part <= SIMDS; part++) maximum = larger(maximum, scratch.stats[(part * QUERIES + index) * 2]);
     for (int part = 0; part <= SIMDS; part++) {
-      SHARED const float* stats = scratch.stats + (part * QUERIES + thread) * 2;
+      SHARED const float* stats = scratch.stats + (part * QUERIES + index) * 2;
       total += stats[1] * exp2_fast(stats[0] - maximum);
     }
-    out_stats[2 * thread] = maximum;
-    out_stats[2 * thread + 1] = total;
+    out_stats[2 * index] = maximum;
+    out_stats[2 * index + 1] = total;
   }
 }
 
@@ -241,8 +241,8 @@ INLINE void attend_split(
     THREAD const Split& split, const DEVICE T* queries, int head_stride, int token_stride, Coded keys, Coded values,
     Coded deviations, Dense<T> sink, Dense<T> tail, const DEVICE float* signs, const DEVICE float* mean,
     const DEVICE float* factors, Tables tables, Scratch scratch, DEVICE float* out_sums, DEVICE float* out_stats,
-    int thread) {
-  const int lane = thread % 32, simd = thread / 32;
+    int index) {
+  const int lane = index % 32, simd = index / 32;
   const Place place = place_of(lane);
   FetchedKeys<V> first_keys;
   FetchedValues<V> first_values;
@@ -271,7 +271,7 @@ INLINE void attend_split(
   BARRIER();
   Sums<V> sums = attend_coded<V, SIMDS, SHIFTED>(
       split, keys, values, first_keys, first_values, prepared, tables, scratch.shifts, sink.tokens, simd, place);
-  write_merged<V, SIMDS>(sums, factors[2], scratch, out_sums, out_stats, thread, simd, lane, place);
+  write_merged<V, SIMDS>(sums, factors[2], scratch, out_sums, out_stats, index, simd, lane, place);
 }
 
 }  // namespace tq

@@ -1,5 +1,5 @@
 typedef tq::Variant<HEAD_DIM, KEY_BITS, KEY_TABLE, VALUE_BITS, VALUE_TABLE, EXACT> Chosen;
-const int thread = int(thread_index_in_threadgroup);
+const int index = int(thread_index_in_threadgroup);
 const int splits = plan[0], tiles = plan[1], group = plan[2], length = plan[3];
 const int heads = plan[6];
 const int split_at = int(threadgroup_position_in_grid.y) / tiles, tile = int(threadgroup_position_in_grid.y) % tiles;
@@ -14,10 +14,10 @@ SHARED_ARRAY(float, offsets, tq::QUERIES);
 SHARED_ARRAY(half_bits, centroids, KEY_TABLE ? 2 << KEY_BITS : 1);
 SHARED_ARRAY(half_bits, value_centroids, VALUE_TABLE ? 2 << VALUE_BITS : 1);
 if (KEY_TABLE) {
-  for (int i = thread; i < 2 << KEY_BITS; i += SIMDS * 32) centroids[i] = key_table[i];
+  for (int i = index; i < 2 << KEY_BITS; i += SIMDS * 32) centroids[i] = key_table[i];
 }
 if (VALUE_TABLE) {
-  for (int i = thread; i < 2 << VALUE_BITS; i += SIMDS * 32) value_centroids[i] = value_table[i];
+  for (int i = index; i < 2 << VALUE_BITS; i += SIMDS * 32) value_centroids[i] = value_table[i];
 }
 
 const int sink_tokens = lengths[4 * row], packed = lengths[4 * row + 1], tail_tokens = lengths[4 * row + 2];
@@ -63,4 +63,4 @@ tq::attend_split<Chosen, SIMDS, SHIFTED, T>(
     split, queries + row * queries_strides[0] + head * group * queries_strides[1], int(queries_strides[1]),
     int(queries_strides[2]), keys, values, deviations, sink, tail, signs,
     mean + row * mean_strides[0] + head * mean_strides[1], factors, tables, scratch, sums + part * (tq::QUERIES * HEAD_DIM),
-    statistics + part * (tq::QUERIES * 2), thread);
+    statistics + part * (tq::QUERIES * 2), index);

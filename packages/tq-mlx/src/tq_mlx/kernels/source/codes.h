@@ -77,11 +77,11 @@ INLINE word values_at(word codes, int shift, SHARED const half_bits* table) {
 // Keys: a lane multiplies pairs of codes of one vector. Which two codes make a pair is free, as long as the query is read
 // in the same order: where codes do not cross the middle of a word, those 16 bits apart come out of it together.
 
-/// Which code of a run is the first (half 0) or second (half 1) of pair `pair`.
+/// Which code of a run is the first (member 0) or second (member 1) of pair `pair`.
 template <int BITS>
-INLINE int key_order(int pair, int half) {
+INLINE int key_order(int pair, int member) {
   const int per_word = 32 / BITS, pairs = per_word / 2;
-  return 16 % BITS == 0 ? pair / pairs * per_word + pair % pairs + half * pairs : 2 * pair + half;
+  return 16 % BITS == 0 ? pair / pairs * per_word + pair % pairs + member * pairs : 2 * pair + member;
 }
 
 template <int BITS, bool TABLE, int N>

@@ -1,5 +1,5 @@
 // The second pass: merge the splits of one query, rotate the sum back and divide by the total weight.
-const int thread = int(thread_index_in_threadgroup), lane = thread % 32, simd = thread / 32;
+const int index = int(thread_index_in_threadgroup), lane = index % 32, simd = index / 32;
 const int splits = plan[0], tiles = plan[1], group = plan[2], length = plan[3], heads = plan[6];
 const int query = int(threadgroup_position_in_grid.y);
 const int pair = int(threadgroup_position_in_grid.z);  // row of the batch and KV head

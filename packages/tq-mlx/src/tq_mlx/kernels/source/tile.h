@@ -220,10 +220,10 @@ INLINE void add(THREAD Sums<V>& sums, Tile scores, FetchedValues<V> fetched, Tab
   }
 }
 
-/// Which coordinate row `row` (0 … 7, `half`: or eight below) of the sums of step `step` is.
+/// Which coordinate row `row` (0 … 7, or eight `below`) of the sums of step `step` is.
 template <class V>
-INLINE int value_coordinate(int step, int row, int half) {
-  return row * (V::HEAD_DIM / 8) + 2 * step + half;
+INLINE int value_coordinate(int step, int row, int below) {
+  return row * (V::HEAD_DIM / 8) + 2 * step + below;
 }
 
 /// Which coordinate row `row` (0 … 15) of the queries' operand of step `step` is multiplied with.
