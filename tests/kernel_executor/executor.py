@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import mlx.core as mx
@@ -124,7 +124,7 @@ extern "C" void run(void** pointers, const int64_t** strides, int groups_y, int 
 """
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiled(text: str) -> ctypes.CDLL:
     """Return the library that g++ makes of the text; it is kept for the session's other tests."""
     compiler = shutil.which(os.environ.get("CXX", "g++"))

@@ -14,13 +14,11 @@ import mlx.core as mx
 from tq_core import Code, ScalarCode
 from tq_core.rotation import signs
 from tq_mlx.kernels.launch import Launch, Run
-from tq_mlx.kernels.variant import DTYPES, HEAD_DIMS, Codes, NoKernelError, Variant, nothing
+from tq_mlx.kernels.variant import Variant, nothing
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
 QUERIES = 8
 """Queries of a KV head (group · new tokens) that one threadgroup attends with."""
-
-MOST_NEW_TOKENS = 8
 
 MERGERS = 8
 """Groups of 32 lanes per threadgroup of the second pass."""
@@ -30,6 +28,7 @@ MOST_SHARED = 256
 
 TOKENS = 16
 """Tokens that 32 lanes take at a time."""
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -52,31 +51,8 @@ Lengths = tuple[int, int, int, int]
 """Tokens of one row of a batch: of its sink, its codes and its tail, and those dropped from the first block."""
 
 
-def variant_of(queries: mx.array, keys: TurboQuantKeysView, values: TurboQuantValuesView) -> Variant:
-    """Return the kernel that these need.
-
-    Raises:
-        NoKernelError: there is none, and for what.
-    """
-    head_dim, length = keys.shape[3], queries.shape[2]
-    if head_dim not in HEAD_DIMS or values.shape[3] != head_dim:
-        raise NoKernelError(f"head dimensions {head_dim} and {values.shape[3]}")
-    if length > MOST_NEW_TOKENS:
-        raise NoKernelError(f"{length} queries at a time")
-    if queries.dtype not in DTYPES or queries.dtype != keys.dtype:
-        raise NoKernelError(f"queries of {queries.dtype} and keys of {keys.dtype}")
-    if keys.codec.rotation != values.codec.rotation:
-        raise NoKernelError("keys and values of different rotations")
-    if not keys.packed:
-        raise NoKernelError("a cache without codes")
-    centre = keys.centre
-    shifted = centre is not None and centre.deviations is not None
-    if shifted and centre.block is not None and (centre.block < TOKENS or centre.block & (centre.block - 1)):
-        raise NoKernelError(f"means of blocks of {centre.block} tokens")
-    return Variant(head_dim, Codes.of(keys.codec), Codes.of(values.codec), shifted, queries.dtype)
-
-
 def fused_attention(
+    variant: Variant,
     queries: mx.array,
     keys: TurboQuantKeysView,
     values: TurboQuantValuesView,
@@ -90,6 +66,7 @@ def fused_attention(
     """Return softmax(scale · q·k) · v as ``streaming_attention`` does, [B, Hq, L, D] of the queries' dtype.
 
     Args:
+        variant: the kernel that these need.
         queries: [B, Hq, L, D], L up to 8.
         keys: view of [B, Hk, T, D].
         values: view of [B, Hk, T, D].
@@ -98,16 +75,12 @@ def fused_attention(
         run: what runs a launch.
         lengths: of each row where they differ; none exceeds what the views say.
         tuning: how the work is cut.
-
-    Raises:
-        NoKernelError: there is no kernel for these.
     """
-    variant = variant_of(queries, keys, values)
     batch, heads, length, head_dim = queries.shape
     kv_heads = keys.shape[1]
     group = heads // kv_heads
     tiles = -(-group * length // QUERIES)
-    block = keys.centre.block if variant.shifted and keys.centre else None
+    block = variant.block
     splits = splits_of(keys.packed, batch * kv_heads * tiles, block, tuning)
     shift = block.bit_length() - 1 if block else 0
     plan = integers((splits, tiles, group, length, shift, int(causal), kv_heads, 0))

@@ -43,7 +43,9 @@ def run_on(dialect: Dialect) -> Run:
     """Return what runs launches by MLX's own compiler for that dialect."""
 
     def run(launch: Launch) -> list[mx.array]:
-        kernel = built(dialect, launch.entry, tuple(launch.inputs), tuple(launch.outputs), launch.simds, launch.residents)
+        kernel = built(
+            dialect, launch.entry, tuple(launch.inputs), tuple(launch.outputs), launch.simds, launch.residents
+        )
         threads = launch.simds * LANES
         return kernel(
             inputs=list(launch.inputs.values()),

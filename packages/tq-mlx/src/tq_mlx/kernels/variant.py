@@ -11,6 +11,7 @@ from tq_core.codebook import UNIFORM_STEP, lloyd_max
 
 HEAD_DIMS = (64, 128, 256)
 WIDTHS = (2, 3, 4, 5, 6, 8)
+LEAST_BLOCK = 16
 DTYPES = (mx.bfloat16, mx.float16, mx.float32)
 
 
@@ -59,15 +60,34 @@ class Variant:
         head_dim: of keys and values.
         keys: codes of the keys, and of their blocks' deviations from the mean key.
         values: codes of the values.
-        shifted: whether blocks of tokens have such deviations.
+        block: tokens that share such a deviation; None without.
         dtype: of queries, dense tokens and result.
     """
 
     head_dim: int
     keys: Codes
     values: Codes
-    shifted: bool
+    block: int | None
     dtype: mx.Dtype
+
+    @classmethod
+    def of(
+        cls, keys: Codec[Any], values: Codec[Any], head_dims: tuple[int, int], block: int | None, dtype: mx.Dtype
+    ) -> Self:
+        """Return the kernel for codecs of keys and values, their head dimensions, blocks with a mean of their own, dtype.
+
+        Raises:
+            NoKernelError: there is none, and for what.
+        """
+        if head_dims[0] not in HEAD_DIMS or head_dims[1] != head_dims[0]:
+            raise NoKernelError(f"head dimensions {head_dims[0]} and {head_dims[1]}")
+        if keys.rotation != values.rotation:
+            raise NoKernelError("keys and values behind different rotations")
+        if block is not None and (block < LEAST_BLOCK or block & (block - 1)):
+            raise NoKernelError(f"means of blocks of {block} tokens")
+        if dtype not in DTYPES:
+            raise NoKernelError(f"{dtype}")
+        return cls(head_dims[0], Codes.of(keys), Codes.of(values), block, dtype)
 
     @property
     def constants(self) -> tuple[tuple[str, Any], ...]:
@@ -79,7 +99,7 @@ class Variant:
             ("VALUE_BITS", self.values.bits),
             ("VALUE_TABLE", self.values.table),
             ("EXACT", self.dtype == mx.float32),
-            ("SHIFTED", self.shifted),
+            ("SHIFTED", self.block is not None),
             ("T", self.dtype),
         )
 
