@@ -13,7 +13,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from tq_mlx.kernels.launch import LANES, Launch, Run
+from tq_mlx.kernels.launch import INPUTS, LANES, OUTPUTS, Pass, Run
 from tq_mlx.kernels.source_text import ALGORITHM, Dialect, body, stripped
 
 HERE = Path(__file__).parent
@@ -42,28 +42,29 @@ INDICES = {
 def run_by_executor(dialect: Dialect) -> Run:
     """Return what runs launches of that dialect's text on the CPU."""
 
-    def run(launch: Launch) -> list[mx.array]:
-        mx.eval(list(launch.inputs.values()))
-        arrays = {name: Strided(array) for name, array in launch.inputs.items()}
-        library = compiled(source(dialect, launch))
-        outputs = [np.full(shape, -1, CARRIERS[dtype.size]) for shape, dtype in launch.outputs.values()]  # bits of NaN
-        pointers = [array.data for array in arrays.values()] + [out.ctypes.data for out in outputs]
-        strides = [array.strides for array in arrays.values()]
+    def run(call: Pass, inputs: list[mx.array]) -> list[mx.array]:
+        mx.eval(inputs)
+        arrays = [Strided(array) for array in inputs]
+        library = compiled(source(dialect, call, inputs))
+        outputs = [
+            np.full(shape, -1, CARRIERS[dtype.size])  # bits of NaN
+            for shape, dtype in zip(call.shapes, call.dtypes, strict=True)
+        ]
+        pointers = [array.data for array in arrays] + [out.ctypes.data for out in outputs]
         library.run(
             (ctypes.c_void_p * len(pointers))(*pointers),
-            (ctypes.POINTER(ctypes.c_int64) * len(strides))(*[(ctypes.c_int64 * 8)(*s) for s in strides]),
-            launch.groups[0],
-            launch.groups[1],
-            launch.simds * LANES,
+            (ctypes.POINTER(ctypes.c_int64) * len(arrays))(*[(ctypes.c_int64 * 8)(*a.strides) for a in arrays]),
+            call.groups[0],
+            call.groups[1],
+            call.simds * LANES,
         )
-        shapes = launch.outputs.values()
-        return [mx.array(out).view(dtype).reshape(shape) for out, (shape, dtype) in zip(outputs, shapes, strict=True)]
+        return [mx.array(out).view(dtype) for out, dtype in zip(outputs, call.dtypes, strict=True)]
 
     return run
 
 
 class Strided:
-    """An array's memory as it lies, moved to where a GPU would put it (16-byte aligned), and its strides in elements."""
+    """An array's memory as it lies, moved to a 16-byte boundary as on a GPU, and its strides in elements."""
 
     def __init__(self, array: mx.array) -> None:
         host = np.array(array.view(BITS[array.dtype.size]), copy=None)  # shares MLX's memory: strides are MLX's own
@@ -77,18 +78,18 @@ class Strided:
         self.data = self.held.ctypes.data
 
 
-def source(dialect: Dialect, launch: Launch) -> str:
-    """Return the kernel as MLX writes it (arguments, strides where the body reads them, constants), and who calls it."""
-    text = body(launch.entry)
+def source(dialect: Dialect, call: Pass, inputs: list[mx.array]) -> str:
+    """Return the kernel as MLX writes it (arguments, strides where its body reads them, constants) and its caller."""
+    text = body(call.entry)
     types = TYPES[dialect] | INTEGERS
     parameters, arguments = [], []
-    for i, (name, array) in enumerate(launch.inputs.items()):
+    for i, (name, array) in enumerate(zip(INPUTS[call.entry], inputs, strict=True)):
         parameters.append(f"const {types[array.dtype]}* {name}")
         arguments.append(f"(const {types[array.dtype]}*)pointers[{i}]")
         if f"{name}_strides" in text:
             parameters.append(f"const int64_t* {name}_strides")
             arguments.append(f"strides[{i}]")
-    for i, (name, (_, dtype)) in enumerate(launch.outputs.items(), start=len(launch.inputs)):
+    for i, (name, dtype) in enumerate(zip(OUTPUTS[call.entry], call.dtypes, strict=True), start=len(inputs)):
         parameters.append(f"{types[dtype]}* {name}")
         arguments.append(f"({types[dtype]}*)pointers[{i}]")
     if dialect == "metal":
@@ -102,10 +103,10 @@ def source(dialect: Dialect, launch: Launch) -> str:
         f"using {name} = {types[value]};"
         if isinstance(value, mx.Dtype)
         else f"constexpr {'bool' if isinstance(value, bool) else 'int'} {name} = {str(value).lower()};"
-        for name, value in launch.constants
+        for name, value in call.constants
     )
     prelude = stripped("cuda.h") if dialect == "cuda" else re.sub("#include <metal.*", "", stripped("metal.h"))
-    header = "\n".join((prelude, AFTER_SHIM[dialect], *(stripped(name) for name in ALGORITHM)))
+    header = "\n".join((prelude, AFTER_SHIM[dialect], *(stripped(name) for name in ALGORITHM[call.entry])))
     position = "uint3 threadgroup_position_in_grid;" if dialect == "metal" else ""
     return f"""#include "{dialect}_shim.h"
 {header}

@@ -1,7 +1,7 @@
 """Which path attention takes: the fused kernel where there is one for the case and a GPU to run it, else the reference.
 
-A kernel that fails, here or in its trial, is not used again in this process; attention goes on by the reference, never by
-a dense copy of the history.
+A kernel that fails, here or in its trial, is not used again in this process; attention goes on by the reference, never
+by a dense copy of the history.
 """
 
 import os
@@ -30,7 +30,8 @@ VARIABLE = "TURBOQUANT_ATTENTION"
 MOST_NEW_TOKENS = 8
 """Queries at a time that the fused kernel takes; longer blocks are prefill, which the reference does in pieces."""
 
-wanted: ContextVar[str] = ContextVar("wanted", default=os.environ.get(VARIABLE, "auto"))
+wanted: ContextVar[str | None] = ContextVar("wanted", default=None)
+"""The path of the innermost ``with attention_path(…)`` block."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def dialect() -> Dialect | None:
 
 def path_for(keys: TurboQuantKeysView, values: TurboQuantValuesView) -> Path:
     """Return the path of decode steps over these: what ``status`` reports."""
-    if checked(wanted.get()) == "reference":
+    if checked(wanted.get() or os.environ.get(VARIABLE, "auto")) == "reference":
         return Path(None, "asked for")
     language = dialect()
     if language is None:

@@ -1,11 +1,11 @@
 """Fused decode attention: two kernel launches that read packed codes, whatever the length of the history.
 
 The first pass splits the history among threadgroups; the second merges the splits and rotates the result back. Lengths
-are data, so a growing cache never compiles anew, and the buffers are read at full capacity, so nothing is copied.
+are data, so a growing cache never compiles anew, and the buffers are read at full capacity, so nothing is copied. What
+depends on shapes and lengths alone is worked out once per step, not per layer.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,21 +13,21 @@ import mlx.core as mx
 
 from tq_core import Code, ScalarCode
 from tq_core.rotation import signs
-from tq_mlx.kernels.launch import Launch, Run
+from tq_mlx.kernels.launch import Pass, Run
 from tq_mlx.kernels.variant import Variant, nothing
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
 QUERIES = 8
 """Queries of a KV head (group · new tokens) that one threadgroup attends with."""
 
+TOKENS = 16
+"""Tokens that 32 lanes take at a time."""
+
 MERGERS = 8
 """Groups of 32 lanes per threadgroup of the second pass."""
 
 MOST_SHARED = 256
 """From this head dimension on a lane needs so many registers that threadgroups cannot share a multiprocessor."""
-
-TOKENS = 16
-"""Tokens that 32 lanes take at a time."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,33 @@ class Tuning:
         threadgroups: that fill the machine, whatever the batch: about two per multiprocessor.
         simds: groups of 32 lanes per threadgroup.
         residents: threadgroups that share a multiprocessor.
+        ahead: tiles that loads run ahead of their use.
         most_blocks: means of blocks that one split can hold in shared memory.
     """
 
     threadgroups: int = 264
     simds: int = 8
     residents: int = 2
+    ahead: int = 1
     most_blocks: int = 512
 
 
+USUAL = Tuning()
+
 Lengths = tuple[int, int, int, int]
 """Tokens of one row of a batch: of its sink, its codes and its tail, and those dropped from the first block."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the two passes are told about shapes and lengths."""
+
+    attend: Pass
+    reduce: Pass
+    signs: mx.array
+    lengths: mx.array
+    plan: mx.array
+    factors: mx.array
 
 
 def fused_attention(
@@ -60,8 +76,8 @@ def fused_attention(
     scale: float,
     causal: bool,
     run: Run,
-    lengths: Sequence[Lengths] | None = None,
-    tuning: Tuning = Tuning(),
+    lengths: tuple[Lengths, ...] | None = None,
+    tuning: Tuning = USUAL,
 ) -> mx.array:
     """Return softmax(scale · q·k) · v as ``streaming_attention`` does, [B, Hq, L, D] of the queries' dtype.
 
@@ -72,60 +88,82 @@ def fused_attention(
         values: view of [B, Hk, T, D].
         scale: multiplies the scores.
         causal: whether the queries are the last L tokens, of which each sees itself and those before it.
-        run: what runs a launch.
+        run: what runs a pass.
         lengths: of each row where they differ; none exceeds what the views say.
         tuning: how the work is cut.
     """
-    batch, heads, length, head_dim = queries.shape
-    kv_heads = keys.shape[1]
+    centre = keys.centre
+    if lengths is None:
+        sink, tail = (0 if side is None else side.shape[-2] for side in (keys.sink, keys.tail))
+        lengths = ((sink, keys.packed, tail, centre.gone if centre else 0),) * queries.shape[0]
+    work = work_for(
+        variant, tuple(queries.shape), keys.shape[1], keys.codec.rotation.seed, lengths, scale, causal, tuning
+    )
+    parts = run(
+        work.attend,
+        [
+            queries,
+            work.signs,
+            centre.mean if centre else no_mean(keys.shape[0], keys.shape[1], keys.shape[3]),
+            *arrays_of(keys.code),
+            *arrays_of(values.code),
+            *arrays_of(centre.deviations if centre else None),
+            variant.keys.centroids(),
+            variant.values.centroids(),
+            *(nothing(queries.dtype) if side is None else side for side in (keys.sink, values.sink)),
+            *(nothing(queries.dtype) if side is None else side for side in (keys.tail, values.tail)),
+            work.lengths,
+            work.plan,
+            work.factors,
+        ],
+    )
+    (out,) = run(work.reduce, [*parts, work.signs, work.plan])
+    return out
+
+
+@lru_cache(maxsize=64)
+def work_for(
+    variant: Variant,
+    shape: tuple[int, int, int, int],
+    kv_heads: int,
+    seed: int,
+    lengths: tuple[Lengths, ...],
+    scale: float,
+    causal: bool,
+    tuning: Tuning,
+) -> Work:
+    """Return what the passes are told for queries of that shape; the layers of a model share it."""
+    batch, heads, length, head_dim = shape
     group = heads // kv_heads
     tiles = -(-group * length // QUERIES)
-    block = variant.block
-    splits = splits_of(keys.packed, batch * kv_heads * tiles, block, tuning)
-    shift = block.bit_length() - 1 if block else 0
-    plan = integers((splits, tiles, group, length, shift, int(causal), kv_heads, 0))
-    sink, tail = (0 if side is None else side.shape[-2] for side in (keys.sink, keys.tail))
-    rows = lengths or [(sink, keys.packed, tail, keys.centre.gone if keys.centre else 0)] * max(2, batch)
-    sign = signs(keys.codec.rotation.seed, 0, head_dim)
+    packed = max(row[1] for row in lengths)
+    splits = splits_of(packed, batch * kv_heads * tiles, variant.block, tuning)
+    shift = variant.block.bit_length() - 1 if variant.block else 0
     parts = (batch * kv_heads * tiles * splits, QUERIES)
-    sums, statistics = run(
-        Launch(
+    cut = (("SIMDS", tuning.simds), ("AHEAD", tuning.ahead), ("MOST_BLOCKS", tuning.most_blocks))
+    return Work(
+        attend=Pass(
             entry="attend",
-            inputs={
-                "queries": queries,
-                "signs": sign,
-                "mean": mean_of(keys),
-                **packed_inputs("key", keys.code),
-                **packed_inputs("value", values.code),
-                **packed_inputs("shift", keys.centre.deviations if keys.centre else None),
-                "key_table": variant.keys.centroids(),
-                "value_table": variant.values.centroids(),
-                "sink_keys": present(keys.sink, queries.dtype),
-                "sink_values": present(values.sink, queries.dtype),
-                "tail_keys": present(keys.tail, queries.dtype),
-                "tail_values": present(values.tail, queries.dtype),
-                "lengths": integers(tuple(number for row in rows for number in row) + (0,) * 4),
-                "plan": plan,
-                "factors": floats((scale * math.log2(math.e), variant.keys.step, variant.values.step)),
-            },
-            outputs={"sums": ((*parts, head_dim), mx.float32), "statistics": ((*parts, 2), mx.float32)},
-            constants=(*variant.constants, ("SIMDS", tuning.simds), ("MOST_BLOCKS", tuning.most_blocks)),
+            shapes=((*parts, head_dim), (*parts, 2)),
+            dtypes=(mx.float32, mx.float32),
+            constants=(*variant.constants, *cut),
             groups=(splits * tiles, batch * kv_heads),
             simds=tuning.simds,
             residents=tuning.residents if head_dim < MOST_SHARED else 0,
-        )
-    )
-    (out,) = run(
-        Launch(
+        ),
+        reduce=Pass(
             entry="reduce",
-            inputs={"sums": sums, "statistics": statistics, "signs": sign, "plan": plan},
-            outputs={"out": (queries.shape, queries.dtype)},
-            constants=(("HEAD_DIM", head_dim), ("T", queries.dtype), ("SIMDS", MERGERS)),
+            shapes=(shape,),
+            dtypes=(variant.dtype,),
+            constants=(("HEAD_DIM", head_dim), ("T", variant.dtype), ("SIMDS", MERGERS)),
             groups=(group * length, batch * kv_heads),
             simds=MERGERS,
-        )
+        ),
+        signs=signs(seed, 0, head_dim),
+        lengths=mx.array([*(number for row in lengths for number in row), 0, 0, 0, 0], dtype=mx.int32),
+        plan=mx.array([splits, tiles, group, length, shift, int(causal), kv_heads, 0], dtype=mx.int32),
+        factors=mx.array([scale * math.log2(math.e), variant.keys.step, variant.values.step, *[0.0] * 5]),
     )
-    return out
 
 
 def splits_of(packed: int, pairs: int, block: int | None, tuning: Tuning) -> int:
@@ -148,36 +186,14 @@ def splits_of(packed: int, pairs: int, block: int | None, tuning: Tuning) -> int
     return min(range(least, least + 4), key=idle) if pairs * least > tuning.threadgroups else least
 
 
-def packed_inputs(name: str, code: Code | None) -> dict[str, mx.array]:
+def arrays_of(code: Code | None) -> tuple[mx.array, mx.array]:
     """Return the words and gains of a code, or stand-ins that are never read."""
     if not isinstance(code, ScalarCode):
-        return {f"{name}_words": nothing(mx.uint32), f"{name}_gain": nothing(mx.bfloat16)}
-    return {f"{name}_words": code.words, f"{name}_gain": code.gain}
+        return nothing(mx.uint32), nothing(mx.bfloat16)
+    return code.words, code.gain
 
 
-def present(tokens: mx.array | None, dtype: mx.Dtype) -> mx.array:
-    return nothing(dtype) if tokens is None else tokens
-
-
-def mean_of(keys: TurboQuantKeysView) -> mx.array:
-    """Return the mean key [B, Hk, 1, D], whose score dense tokens are to lack as coded ones do."""
-    if keys.centre is not None:
-        return keys.centre.mean
-    return mx.broadcast_to(no_mean(keys.shape[3]), (*keys.shape[:2], 1, keys.shape[3]))
-
-
-@lru_cache
-def no_mean(head_dim: int) -> mx.array:
-    return mx.zeros((1, 1, 1, head_dim))
-
-
-@lru_cache(maxsize=256)
-def integers(numbers: Sequence[int]) -> mx.array:
-    """Return the numbers, int32; the layers of a model share one array per step."""
-    return mx.array(numbers, dtype=mx.int32)
-
-
-@lru_cache(maxsize=256)
-def floats(numbers: Sequence[float]) -> mx.array:
-    """Return the numbers and zeros behind them, eight float32 in all."""
-    return mx.array([*numbers, *[0.0] * (8 - len(numbers))])
+@lru_cache(maxsize=16)
+def no_mean(batch: int, kv_heads: int, head_dim: int) -> mx.array:
+    """Return the mean key [B, Hk, 1, D] of keys that are not centred."""
+    return mx.zeros((batch, kv_heads, 1, head_dim))

@@ -11,15 +11,29 @@ from tq_mlx.kernels.source_text import Dialect, body, digest, header
 
 LANES = 32
 
+CODE_INPUTS = ("key_words", "key_gain", "value_words", "value_gain", "shift_words", "shift_gain")
+DENSE_INPUTS = ("sink_keys", "sink_values", "tail_keys", "tail_values")
 
-@dataclass(frozen=True)
-class Launch:
-    """A call of one pass.
+INPUTS = {
+    "attend": (
+        *("queries", "signs", "mean", *CODE_INPUTS, "key_table", "value_table"),
+        *(*DENSE_INPUTS, "lengths", "plan", "factors"),
+    ),
+    "reduce": ("sums", "statistics", "signs", "plan"),
+}
+"""Pass → its inputs' names in the kernel's text; strided ones are read where they lie."""
+
+OUTPUTS = {"attend": ("sums", "statistics"), "reduce": ("out",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A kernel call but for its inputs.
 
     Attributes:
         entry: name of the pass.
-        inputs: arrays by their name in the kernel's text; strided ones are read where they lie.
-        outputs: name → shape and dtype.
+        shapes: of the outputs.
+        dtypes: of the outputs.
         constants: compiled in; one kernel is built for each combination.
         groups: threadgroups along y and z.
         simds: groups of 32 lanes per threadgroup.
@@ -27,50 +41,46 @@ class Launch:
     """
 
     entry: str
-    inputs: dict[str, mx.array]
-    outputs: dict[str, tuple[tuple[int, ...], mx.Dtype]]
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[mx.Dtype, ...]
     constants: tuple[tuple[str, Any], ...]
     groups: tuple[int, int]
     simds: int
     residents: int = 0
 
 
-Run = Callable[[Launch], list[mx.array]]
-"""Runs a launch and returns its outputs in order."""
+Run = Callable[[Pass, list[mx.array]], list[mx.array]]
+"""Runs a pass over its inputs and returns its outputs."""
 
 
+@lru_cache
 def run_on(dialect: Dialect) -> Run:
-    """Return what runs launches by MLX's own compiler for that dialect."""
+    """Return what runs passes by MLX's own compiler for that dialect."""
 
-    def run(launch: Launch) -> list[mx.array]:
-        kernel = built(
-            dialect, launch.entry, tuple(launch.inputs), tuple(launch.outputs), launch.simds, launch.residents
-        )
-        threads = launch.simds * LANES
-        return kernel(
-            inputs=list(launch.inputs.values()),
-            template=list(launch.constants),
-            grid=(threads, *launch.groups),
+    def run(call: Pass, inputs: list[mx.array]) -> list[mx.array]:
+        threads = call.simds * LANES
+        return built(dialect, call.entry, call.simds, call.residents)(
+            inputs=inputs,
+            template=list(call.constants),
+            grid=(threads, *call.groups),
             threadgroup=(threads, 1, 1),
-            output_shapes=[shape for shape, _ in launch.outputs.values()],
-            output_dtypes=[dtype for _, dtype in launch.outputs.values()],
+            output_shapes=list(call.shapes),
+            output_dtypes=list(call.dtypes),
         )
 
     return run
 
 
 @lru_cache
-def built(
-    dialect: Dialect, entry: str, inputs: tuple[str, ...], outputs: tuple[str, ...], simds: int, residents: int
-) -> Any:
+def built(dialect: Dialect, entry: str, simds: int, residents: int) -> Any:
     """Return MLX's kernel for a pass; it compiles on first use, once for each combination of constants."""
     make = mx.fast.cuda_kernel if dialect == "cuda" else mx.fast.metal_kernel
     return make(
         name=f"turboquant_{entry}_{simds}_{residents}_{digest(dialect)}",
-        input_names=list(inputs),
-        output_names=list(outputs),
+        input_names=INPUTS[entry],
+        output_names=OUTPUTS[entry],
         source=body(entry),
-        header=header(dialect) + bounds(dialect, simds, residents),
+        header=header(dialect, entry) + bounds(dialect, simds, residents),
         ensure_row_contiguous=False,
     )
 

@@ -10,16 +10,20 @@ Dialect = Literal["cuda", "metal"]
 
 PRELUDE: dict[Dialect, tuple[str, ...]] = {"cuda": ("cuda_instructions.h", "cuda.h"), "metal": ("metal.h",)}
 
-ALGORITHM = ("codes.h", "rotation.h", "dense.h", "tile.h", "attend.h")
+ALGORITHM = {
+    "attend": ("codes.h", "rotation.h", "dense.h", "tile.h", "attend.h"),
+    "reduce": ("rotation.h",),
+}
+"""Pass → the parts of the text that it is built of."""
 
 ENTRIES = {"attend": "attend_entry.h", "reduce": "reduce_entry.h"}
 """Pass → the body of its kernel."""
 
 
 @lru_cache
-def header(dialect: Dialect) -> str:
-    """Return what stands before a kernel, without comments: MLX reads it again at every call."""
-    return "\n".join(stripped(name) for name in (*PRELUDE[dialect], *ALGORITHM))
+def header(dialect: Dialect, entry: str) -> str:
+    """Return what stands before a kernel, without comments and indents: MLX copies it at every call."""
+    return "\n".join(stripped(name) for name in (*PRELUDE[dialect], *ALGORITHM[entry]))
 
 
 @lru_cache
@@ -31,11 +35,11 @@ def body(entry: str) -> str:
 @lru_cache
 def digest(dialect: Dialect) -> str:
     """Return a name for the text as it is: MLX keeps what it compiled under a kernel's name, even on disk."""
-    text = header(dialect) + "".join(body(entry) for entry in ENTRIES)
+    text = "".join(header(dialect, entry) + body(entry) for entry in ENTRIES)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def stripped(name: str) -> str:
     text = resources.files("tq_mlx.kernels").joinpath("source", name).read_text(encoding="utf-8")
-    lines = (re.sub(r"\s*//.*", "", line) for line in text.splitlines())
-    return "\n".join(line for line in lines if line.strip())
+    lines = (re.sub("//.*", "", line).strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line)

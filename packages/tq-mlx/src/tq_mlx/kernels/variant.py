@@ -71,10 +71,11 @@ class Variant:
     dtype: mx.Dtype
 
     @classmethod
+    @lru_cache
     def of(
         cls, keys: Codec[Any], values: Codec[Any], head_dims: tuple[int, int], block: int | None, dtype: mx.Dtype
     ) -> Self:
-        """Return the kernel for codecs of keys and values, their head dimensions, blocks with a mean of their own, dtype.
+        """Return the kernel for these codecs, head dimensions of keys and values, blocks with a mean, and dtype.
 
         Raises:
             NoKernelError: there is none, and for what.

@@ -15,6 +15,10 @@ struct Split {
   int block_shift, gone;            // log2 of the tokens that share a mean, and those dropped from the first block
   bool causal;
 
+  /// Blocks of the split's tokens, of which there is one at least.
+  INLINE int first_block() const { return (gone + begin) >> block_shift; }
+  INLINE int last_block() const { return (gone + end - 1) >> block_shift; }
+
   /// How many of the tokens query `row` may see.
   INLINE int seen(int row) const {
     const int newest = (first_query + row) % group_length;
@@ -24,7 +28,7 @@ struct Split {
 
 /// Memory that the lanes of a threadgroup share.
 struct Scratch {
-  SHARED float* plain;    // [QUERIES, HEAD_DIM] the queries, later the sums of the dense values, rotated
+  SHARED float* dense;    // [QUERIES, HEAD_DIM] the sums of the dense values, rotated
   SHARED float* rotated;  // [QUERIES, HEAD_DIM] the rotated queries, later the sums of the coded values
   SHARED float* shifts;   // [blocks, QUERIES] what the scores of a block's tokens lack
   SHARED float* stats;    // [SIMDS + 1, QUERIES, 2] maximum and total of each group of lanes, and of the dense tokens
@@ -34,19 +38,21 @@ struct Scratch {
 
 INLINE int clamped(int x, int low, int high) { return x < low ? low : x > high ? high : x; }
 
-/// Read one query, keep it as it is and rotated.
-template <class V, typename T>
-INLINE void prepare_query(
-    const DEVICE T* query, bool live, float factor, const DEVICE float* signs, int row, Scratch scratch, int lane) {
-  Floats<V::HEAD_DIM / 32> x;
-  UNROLL for (int i = 0; i < V::HEAD_DIM / 32; i++) {
-    x.x[i] = live ? float(query[32 * i + lane]) * factor : 0.0f;
-    scratch.plain[row * V::HEAD_DIM + 32 * i + lane] = x.x[i];
-  }
-  x = hadamard(flipped(x, signs, lane), lane);
+/// A query's coordinates as they came, times a factor; zeros for a row without one.
+template <int N, typename T>
+INLINE Floats<N> load_query(const DEVICE T* query, bool live, float factor, int lane) {
+  Floats<N> x = load_part<N>(query, lane);
+  UNROLL for (int i = 0; i < N; i++) x.x[i] = live ? x.x[i] * factor : 0.0f;
+  return x;
+}
+
+/// Put one query among the rotated ones.
+template <int N>
+INLINE void keep_rotated(Floats<N> query, Floats<N> signs, int row, Scratch scratch, int lane) {
+  const Floats<N> x = hadamard(flipped(query, signs), lane);
   float peak = 0;
-  UNROLL for (int i = 0; i < V::HEAD_DIM / 32; i++) {
-    scratch.rotated[row * V::HEAD_DIM + 32 * i + lane] = x.x[i];
+  UNROLL for (int i = 0; i < N; i++) {
+    scratch.rotated[row * 32 * N + N * lane + i] = x.x[i];
     peak = larger(peak, magnitude(x.x[i]));
   }
   scratch.peaks[row] = largest_of_lanes(peak);
@@ -66,8 +72,8 @@ INLINE float inverse(float unit) { return as_float(0x7f000000u - as_word(unit));
 template <class V>
 INLINE float sum_of_halves(SHARED const float* query, float unit, int lane) {
   float sum = 0;
-  UNROLL for (int i = 0; i < V::HEAD_DIM / 32; i++) {
-    const float x = query[32 * i + lane] * inverse(unit);
+  UNROLL for (int i = 0; i < V::LANE_DIM; i++) {
+    const float x = query[V::LANE_DIM * lane + i] * inverse(unit);
     sum += V::EXACT ? x : low_half(pack_halves(x, x));
   }
   return sum_of_lanes(sum);
@@ -95,21 +101,19 @@ INLINE Queries<V> load_queries(Scratch scratch, float unit, float key_step, Plac
   return queries;
 }
 
-/// Attend over the split's dense tokens with one query; leaves their rotated sums where the query was.
+/// Attend over the split's dense tokens with one query; keeps their rotated sums.
 template <class V, typename T>
 INLINE void attend_dense_row(
-    THREAD const Split& split, Dense<T> sink, Dense<T> tail, const DEVICE float* mean, const DEVICE float* signs, int row,
-    SHARED float* stats, Scratch scratch, int lane) {
-  SHARED float* query = scratch.plain + row * V::HEAD_DIM;
+    THREAD const Split& split, Dense<T> sink, Dense<T> tail, Floats<V::LANE_DIM> query, Floats<V::LANE_DIM> signs,
+    Floats<V::LANE_DIM> mean, int row, SHARED float* stats, Scratch scratch, int lane) {
   float less = 0;  // a constant that the scores of coded tokens lack
-  UNROLL for (int i = 0; i < V::HEAD_DIM / 32; i++) less += query[32 * i + lane] * mean[32 * i + lane];
-  const int seen = split.seen(row);
-  const DenseSums<V::HEAD_DIM / 32> sums = attend_dense<V::HEAD_DIM>(
-      query, sink, tail, split.dense_begin, split.dense_end, min(seen, sink.tokens), seen - sink.tokens - split.packed,
+  UNROLL for (int i = 0; i < V::LANE_DIM; i++) less += query.x[i] * mean.x[i];
+  const int seen = split.seen(row), last = row < split.queries ? split.dense_end : split.dense_begin;
+  const DenseSums<V::LANE_DIM> sums = attend_dense<V::LANE_DIM>(
+      query, sink, tail, split.dense_begin, last, min(seen, sink.tokens), seen - sink.tokens - split.packed,
       sum_of_lanes(less), lane);
-  const Floats<V::HEAD_DIM / 32> rotated = hadamard(flipped(sums.values, signs, lane), lane);
-  SIMD_BARRIER();
-  UNROLL for (int i = 0; i < V::HEAD_DIM / 32; i++) query[32 * i + lane] = rotated.x[i];
+  const Floats<V::LANE_DIM> rotated = hadamard(flipped(sums.values, signs), lane);
+  UNROLL for (int i = 0; i < V::LANE_DIM; i++) scratch.dense[row * V::HEAD_DIM + V::LANE_DIM * lane + i] = rotated.x[i];
   stats[2 * row] = sums.maximum;
   stats[2 * row + 1] = sums.total;
 }
@@ -117,12 +121,13 @@ INLINE void attend_dense_row(
 /// Scores of the blocks' deviations from the mean key, which are coded like keys.
 template <class V, int SIMDS>
 INLINE void score_blocks(
-    THREAD const Split& split, Coded deviations, THREAD const Queries<V>& queries, Tables tables, SHARED float* shifts,
-    int simd, Place place) {
-  const int first = (split.gone + split.begin) >> split.block_shift;
-  const int last = (split.gone + split.end - 1) >> split.block_shift;
+    THREAD const Split& split, Coded deviations, FetchedKeys<V> next, THREAD const Queries<V>& queries, Tables tables,
+    SHARED float* shifts, int simd, Place place) {
+  const int first = split.first_block(), last = split.last_block();
   for (int block = first + simd * TOKENS; block <= last; block += SIMDS * TOKENS) {
-    const Tile scores = scores_of<V>(fetch_keys<V, false>(deviations, block, last - block + 1, place), queries, tables, place);
+    const Tile scores = scores_of<V>(next, queries, tables, place);
+    const int following = block + SIMDS * TOKENS;
+    if (following <= last) next = fetch_keys<V, false>(deviations, following, last - following + 1, place);
     UNROLL for (int i = 0; i < 4; i++) {
       const int at = block - first + place.row + 8 * (i >> 1);
       if (at <= last - first) shifts[at * QUERIES + 2 * place.column + (i & 1)] = scores.x[i];
@@ -138,7 +143,7 @@ INLINE void complete(
   UNROLL for (int below = 0; below < 2; below++) {
     const int token = start + place.row + 8 * below;
     if (SHIFTED) {
-      const int at = ((split.gone + token) >> split.block_shift) - ((split.gone + split.begin) >> split.block_shift);
+      const int at = ((split.gone + token) >> split.block_shift) - split.first_block();
       UNROLL for (int i = 0; i < 2; i++) {
         scores.x[2 * below + i] += shifts[at * QUERIES + 2 * place.column + i];
       }
@@ -151,11 +156,18 @@ INLINE void complete(
   }
 }
 
-/// Attend over the split's coded tokens: every SIMDS-th tile of them. Loads run one tile ahead of their use.
+/// Tiles that are being loaded.
+template <class V>
+struct Ahead {
+  FetchedKeys<V> keys[V::AHEAD];
+  FetchedValues<V> values[V::AHEAD];
+};
+
+/// Attend over the split's coded tokens: every SIMDS-th tile of them. Loads run AHEAD tiles ahead of their use.
 template <class V, int SIMDS, bool SHIFTED>
 INLINE Sums<V> attend_coded(
-    THREAD const Split& split, Coded keys, Coded values, FetchedKeys<V> next_keys, FetchedValues<V> next_values,
-    THREAD const Queries<V>& queries, Tables tables, SHARED const float* shifts, int sink, int simd, Place place) {
+    THREAD const Split& split, Coded keys, Coded values, THREAD Ahead<V>& ahead, THREAD const Queries<V>& queries,
+    Tables tables, SHARED const float* shifts, int sink, int simd, Place place) {
   int seen[2];
   UNROLL for (int i = 0; i < 2; i++) {
     seen[i] = min(split.seen(2 * place.column + i) - sink, split.end);
@@ -163,11 +175,15 @@ INLINE Sums<V> attend_coded(
   const int seen_by_all = split.causal ? min(split.end, split.tokens - split.group_length + 1 - sink) : split.end;
   Sums<V> sums = no_sums<V>();
   for (int start = split.begin + simd * TOKENS; start < split.end; start += SIMDS * TOKENS) {
-    const FetchedKeys<V> fetched_keys = next_keys;
-    const FetchedValues<V> fetched_values = next_values;
-    const int next = start + SIMDS * TOKENS;
+    const FetchedKeys<V> fetched_keys = ahead.keys[0];
+    const FetchedValues<V> fetched_values = ahead.values[0];
+    UNROLL for (int i = 1; i < V::AHEAD; i++) {
+      ahead.keys[i - 1] = ahead.keys[i];
+      ahead.values[i - 1] = ahead.values[i];
+    }
+    const int next = start + V::AHEAD * SIMDS * TOKENS;
     if (next < split.end) {
-      fetch<V>(keys, values, next, split.end - next, place, next_keys, next_values);
+      fetch<V>(keys, values, next, split.end - next, place, ahead.keys[V::AHEAD - 1], ahead.values[V::AHEAD - 1]);
     }
     Tile scores = scores_of<V>(fetched_keys, queries, tables, place);
     complete<SHIFTED>(scores, split, shifts, start, seen_by_all, seen, place);
@@ -221,7 +237,7 @@ INLINE void write_merged(
       const float shrink = exp2_fast(scratch.stats[(SIMDS * QUERIES + query) * 2] - common[i & 1]);
       out_sums[query * V::HEAD_DIM + coordinate] =
           scratch.rotated[(step * 4 + i) * 32 + lane] * value_step +
-          scratch.plain[query * V::HEAD_DIM + coordinate] * shrink;
+          scratch.dense[query * V::HEAD_DIM + coordinate] * shrink;
     }
   }
   if (index < QUERIES) {
@@ -244,33 +260,40 @@ INLINE void attend_split(
     int index) {
   const int lane = index % 32, simd = index / 32;
   const Place place = place_of(lane);
-  FetchedKeys<V> first_keys;
-  FetchedValues<V> first_values;
-  const int start = split.begin + simd * TOKENS;
-  if (start < split.end) {  // before anything waits
-    fetch<V>(keys, values, start, split.end - start, place, first_keys, first_values);
+  Ahead<V> ahead;  // loads begin before anything waits
+  UNROLL for (int i = 0; i < V::AHEAD; i++) {
+    const int start = split.begin + (i * SIMDS + simd) * TOKENS;
+    if (start < split.end) fetch<V>(keys, values, start, split.end - start, place, ahead.keys[i], ahead.values[i]);
   }
+  FetchedKeys<V> first_blocks;
+  if (SHIFTED && split.begin < split.end) {
+    const int block = split.first_block() + simd * TOKENS, room = split.last_block() - block + 1;
+    if (room > 0) first_blocks = fetch_keys<V, false>(deviations, block, room, place);
+  }
+  const Floats<V::LANE_DIM> signed_by = load_part<V::LANE_DIM>(signs, lane);
+  const Floats<V::LANE_DIM> mean_part = load_part<V::LANE_DIM>(mean, lane);
   for (int row = simd; row < QUERIES; row += SIMDS) {
-    const int at = split.first_query + row;
+    const int at = split.first_query + (row < split.queries ? row : 0);
     const DEVICE T* query = queries + (at / split.group_length) * head_stride + (at % split.group_length) * token_stride;
-    prepare_query<V>(query, row < split.queries, factors[0], signs, row, scratch, lane);
+    const Floats<V::LANE_DIM> x = load_query<V::LANE_DIM>(query, row < split.queries, factors[0], lane);
+    keep_rotated(x, signed_by, row, scratch, lane);
+    attend_dense_row<V>(
+        split, sink, tail, x, signed_by, mean_part, row, scratch.stats + SIMDS * QUERIES * 2, scratch, lane);
   }
   BARRIER();
   const float unit = unit_of(scratch.peaks);
   for (int row = simd; row < QUERIES; row += SIMDS) {
     const float sum = V::KEY_TABLE ? 0.0f : sum_of_halves<V>(scratch.rotated + row * V::HEAD_DIM, unit, lane);
     scratch.offsets[row] = 0.5f * sum;
-    SHARED float* stats = scratch.stats + SIMDS * QUERIES * 2;
-    attend_dense_row<V>(split, sink, tail, mean, signs, row, stats, scratch, lane);
   }
   BARRIER();
   const Queries<V> prepared = load_queries<V>(scratch, unit, factors[1], place);
   if (SHIFTED && split.begin < split.end) {
-    score_blocks<V, SIMDS>(split, deviations, prepared, tables, scratch.shifts, simd, place);
+    score_blocks<V, SIMDS>(split, deviations, first_blocks, prepared, tables, scratch.shifts, simd, place);
   }
   BARRIER();
   Sums<V> sums = attend_coded<V, SIMDS, SHIFTED>(
-      split, keys, values, first_keys, first_values, prepared, tables, scratch.shifts, sink.tokens, simd, place);
+      split, keys, values, ahead, prepared, tables, scratch.shifts, sink.tokens, simd, place);
   write_merged<V, SIMDS>(sums, factors[2], scratch, out_sums, out_stats, index, simd, lane, place);
 }
 

@@ -1,11 +1,11 @@
-typedef tq::Variant<HEAD_DIM, KEY_BITS, KEY_TABLE, VALUE_BITS, VALUE_TABLE, EXACT> Chosen;
+typedef tq::Variant<HEAD_DIM, KEY_BITS, KEY_TABLE, VALUE_BITS, VALUE_TABLE, EXACT, AHEAD> Chosen;
 const int index = int(thread_index_in_threadgroup);
 const int splits = plan[0], tiles = plan[1], group = plan[2], length = plan[3];
 const int heads = plan[6];
 const int split_at = int(threadgroup_position_in_grid.y) / tiles, tile = int(threadgroup_position_in_grid.y) % tiles;
 const int row = int(threadgroup_position_in_grid.z) / heads, head = int(threadgroup_position_in_grid.z) % heads;
 
-SHARED_ARRAY(float, plain, tq::QUERIES * HEAD_DIM);
+SHARED_ARRAY(float, dense, tq::QUERIES * HEAD_DIM);
 SHARED_ARRAY(float, rotated, tq::QUERIES * HEAD_DIM);
 SHARED_ARRAY(float, shifts, SHIFTED ? (MOST_BLOCKS + 1) * tq::QUERIES : 1);
 SHARED_ARRAY(float, stats, (SIMDS + 1) * tq::QUERIES * 2);
@@ -57,7 +57,7 @@ const tq::Dense<T> tail = {
     int(tail_keys_strides[2]), int(tail_values_strides[2]), tail_tokens};
 const tq::Tables tables = {
     centroids, centroids + (1 << KEY_BITS), value_centroids, value_centroids + (1 << VALUE_BITS)};
-const tq::Scratch scratch = {plain, rotated, shifts, stats, peaks, offsets};
+const tq::Scratch scratch = {dense, rotated, shifts, stats, peaks, offsets};
 const long part = ((long(row) * heads + head) * tiles + tile) * splits + split_at;
 tq::attend_split<Chosen, SIMDS, SHIFTED, T>(
     split, queries + row * queries_strides[0] + head * group * queries_strides[1], int(queries_strides[1]),

@@ -67,14 +67,14 @@ INLINE float sum_of_rows(float x) {
 INLINE float as_float(word bits) { return __uint_as_float(bits); }
 INLINE word as_word(float x) { return __float_as_uint(x); }
 
-/// Load four consecutive elements, aligned to their joint size.
-template <typename T>
-INLINE void load_four(const DEVICE T* from, THREAD float* to) {
-  struct alignas(4 * sizeof(T)) Four {
-    T x[4];
+/// Load N consecutive elements, which are aligned as a vector register of them.
+template <int N, typename T>
+INLINE void load_floats(const DEVICE T* from, THREAD float* to) {
+  struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) Part {
+    T x[N];
   };
-  const Four four = *reinterpret_cast<const Four*>(from);
-  UNROLL for (int i = 0; i < 4; i++) to[i] = float(four.x[i]);
+  const Part part = *reinterpret_cast<const Part*>(from);
+  UNROLL for (int i = 0; i < N; i++) to[i] = float(part.x[i]);
 }
 
 /// Load N words; `from` is aligned to the largest of 16, 8 and 4 bytes that divides them.

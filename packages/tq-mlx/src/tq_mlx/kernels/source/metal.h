@@ -119,10 +119,10 @@ INLINE float sum_of_rows(float x) {
   return x + from_lane_xor(x, 16);
 }
 
-/// Load four consecutive elements.
-template <typename T>
-INLINE void load_four(const DEVICE T* from, THREAD float* to) {
-  UNROLL for (int i = 0; i < 4; i++) to[i] = float(from[i]);
+/// Load N consecutive elements.
+template <int N, typename T>
+INLINE void load_floats(const DEVICE T* from, THREAD float* to) {
+  UNROLL for (int i = 0; i < N; i++) to[i] = float(from[i]);
 }
 
 /// Load N words; `from` is aligned to the largest of 16, 8 and 4 bytes that divides them.

@@ -5,10 +5,10 @@
 
 namespace tq {
 
-enum { QUERIES = 8, TOKENS = 16 };
+enum { TOKENS = 16 };
 
 /// What is compiled in: the head dimension, the codes, and whether halves are completed by what rounding took from them.
-template <int HEAD_DIM_, int KEY_BITS_, bool KEY_TABLE_, int VALUE_BITS_, bool VALUE_TABLE_, bool EXACT_>
+template <int HEAD_DIM_, int KEY_BITS_, bool KEY_TABLE_, int VALUE_BITS_, bool VALUE_TABLE_, bool EXACT_, int AHEAD_>
 struct Variant {
   STATIC_CONSTANT int HEAD_DIM = HEAD_DIM_;
   STATIC_CONSTANT int KEY_BITS = KEY_BITS_;
@@ -16,6 +16,8 @@ struct Variant {
   STATIC_CONSTANT bool KEY_TABLE = KEY_TABLE_;
   STATIC_CONSTANT bool VALUE_TABLE = VALUE_TABLE_;
   STATIC_CONSTANT bool EXACT = EXACT_;
+  STATIC_CONSTANT int AHEAD = AHEAD_;                        // tiles that loads run ahead
+  STATIC_CONSTANT int LANE_DIM = HEAD_DIM_ / 32;             // coordinates of a whole vector that one lane holds
   STATIC_CONSTANT int STEPS = HEAD_DIM_ / 16;                // products of 16 × 16 that cover the head dimension
   STATIC_CONSTANT int KEY_RUN = HEAD_DIM_ / 4 * KEY_BITS_;   // bits of a key that one lane multiplies
   STATIC_CONSTANT int VALUE_RUN = HEAD_DIM_ / 8 * VALUE_BITS_;
@@ -175,7 +177,7 @@ INLINE void rescale(THREAD Sums<V>& sums, float maximum0, float maximum1) {
 template <class V>
 INLINE void add(THREAD Sums<V>& sums, Tile scores, FetchedValues<V> fetched, Tables tables, Place place) {
   float heavier[2];  // log2 of the gains
-  UNROLL for (int i = 0; i < 2; i++) heavier[i] = larger(log2_fast(gain_of(fetched.gain[i])), -60.0f);
+  UNROLL for (int i = 0; i < 2; i++) heavier[i] = larger(log2_fast(gain_of(fetched.gain[i])), -100.0f);
   const float highest[2] = {
       larger(scores.x[0] + heavier[0], scores.x[2] + heavier[1]),
       larger(scores.x[1] + heavier[0], scores.x[3] + heavier[1])};
