@@ -106,7 +106,7 @@ def plain(q, k, v, scale, causal):
         coded = coded if view.centre is None else coded + view.centre.at(0, view.packed)
         parts = [view.sink, coded, view.tail]
         sides.append(mx.concatenate([part.astype(mx.float32) for part in parts if part is not None], axis=-2))
-    batch, heads, length, dim = q.shape
+    batch, _heads, length, dim = q.shape
     rows = q.astype(mx.float32).reshape(batch, k.shape[1], -1, dim)
     scores = scale * rows @ sides[0].swapaxes(-1, -2)
     tokens = scores.shape[-1]
