@@ -7,6 +7,7 @@ from typing import Any
 from mlx_lm.models.cache import KVCache, RotatingKVCache
 
 from tq_mlx.cache_kinds import kind_of
+from tq_mlx.kernels.choose import NO_CODES, path_for
 from tq_mlx.rotating import CompressedCache
 from tq_mlx.upstream import tokens_seen, used_bytes
 
@@ -27,6 +28,7 @@ class LayerStatus:
         dense_bytes: bytes that the same tokens take uncompressed, without growth capacity.
         bits_per_value: stored bits per value of the coded tokens; None where nothing is coded.
         codes_read: how often attention has read this layer's codes.
+        attention: path that decode steps take over this layer, and why: fused, reference or dense.
         family: family of the contract under which the layer was admitted; None where it is dense or was constructed
             directly.
         research: that family is research-only: its user opted in.
@@ -43,6 +45,7 @@ class LayerStatus:
     dense_bytes: int
     bits_per_value: float | None
     codes_read: int
+    attention: str
     family: str | None
     research: bool
 
@@ -114,6 +117,7 @@ def layer_status(index: int, cache: Any, requested: str) -> LayerStatus:
         dense_bytes=used_bytes(cache) if isinstance(cache, KVCache | RotatingKVCache) else cache.nbytes,
         bits_per_value=None,
         codes_read=0,
+        attention="dense",
         family=None,
         research=False,
     )
@@ -135,6 +139,7 @@ def compressed_status(index: int, cache: CompressedCache) -> LayerStatus:
         dense_bytes=cache.layout.dense_bytes_per_token * cache.size() if cache.layout else 0,
         bits_per_value=packed.bits_per_value if packed.tokens else None,
         codes_read=cache.reads.count,
+        attention=str(path_for(*cache.keys_and_values()) if cache.layout else NO_CODES),
         family=cache.admission.family if cache.admission else None,
         research=cache.admission is not None and cache.admission.research,
     )

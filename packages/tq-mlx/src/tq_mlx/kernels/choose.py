@@ -50,6 +50,9 @@ class Path:
         return f"{'fused' if self.variant else 'reference'}: {self.reason}"
 
 
+NO_CODES = Path(None, "nothing is coded yet")
+
+
 @contextmanager
 def attention_path(name: PathName) -> Generator[None]:
     """Take that path within a ``with`` block; ConfigError for an unknown name."""
@@ -81,7 +84,7 @@ def path_for(keys: TurboQuantKeysView, values: TurboQuantValuesView) -> Path:
     if language is None:
         return Path(None, "MLX runs on the CPU")
     if not keys.packed:
-        return Path(None, "nothing is coded yet")
+        return NO_CODES
     centre = keys.centre
     block = centre.block if centre and centre.deviations else None
     try:

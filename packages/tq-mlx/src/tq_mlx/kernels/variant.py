@@ -82,13 +82,14 @@ class Variant:
         """
         if head_dims[0] not in HEAD_DIMS or head_dims[1] != head_dims[0]:
             raise NoKernelError(f"head dimensions {head_dims[0]} and {head_dims[1]}")
+        coded = Codes.of(keys), Codes.of(values)
         if keys.rotation != values.rotation:
             raise NoKernelError("keys and values behind different rotations")
         if block is not None and (block < LEAST_BLOCK or block & (block - 1)):
             raise NoKernelError(f"means of blocks of {block} tokens")
         if dtype not in DTYPES:
             raise NoKernelError(f"{dtype}")
-        return cls(head_dims[0], Codes.of(keys), Codes.of(values), block, dtype)
+        return cls(head_dims[0], *coded, block, dtype)
 
     @property
     def constants(self) -> tuple[tuple[str, Any], ...]:
