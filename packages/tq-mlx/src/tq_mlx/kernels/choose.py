@@ -15,7 +15,7 @@ import mlx.core as mx
 
 from tq_mlx.errors import ConfigError
 from tq_mlx.kernels.failures import failure_of, record_failure
-from tq_mlx.kernels.fused import fused_attention
+from tq_mlx.kernels.fused import TUNING, fused_attention
 from tq_mlx.kernels.launch import run_on
 from tq_mlx.kernels.source_text import Dialect
 from tq_mlx.kernels.trial import passes_trial
@@ -115,11 +115,11 @@ def attend_fused(
         return None
     run = run_on(language)
     try:
-        if not passes_trial(variant, keys.codec, values.codec, run):
+        if not passes_trial(variant, keys.codec, values.codec, run, TUNING[language]):
             return None
-        return fused_attention(
-            variant, queries, keys, values, scale=scale, causal=mask == "causal" and length > 1, run=run
-        )
+        causal = mask == "causal" and length > 1
+        tuning = TUNING[language]
+        return fused_attention(variant, queries, keys, values, scale=scale, causal=causal, run=run, tuning=tuning)
     except Exception as error:  # whatever MLX or its compiler raises
         record_failure(variant, f"{type(error).__name__}: {error}")
         return None

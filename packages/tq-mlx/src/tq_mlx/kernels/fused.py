@@ -14,6 +14,7 @@ import mlx.core as mx
 from tq_core import Code, ScalarCode
 from tq_core.rotation import signs
 from tq_mlx.kernels.launch import Pass, Run
+from tq_mlx.kernels.source_text import Dialect
 from tq_mlx.kernels.variant import Variant, nothing
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
@@ -49,7 +50,10 @@ class Tuning:
     most_blocks: int = 512
 
 
-USUAL = Tuning()
+TUNING: dict[Dialect, Tuning] = {
+    "cuda": Tuning(),  # as measured on an H200
+    "metal": Tuning(threadgroups=80, most_blocks=256),  # within 32 KiB of threadgroup memory; not measured
+}
 
 Lengths = tuple[int, int, int, int]
 """Tokens of one row of a batch: of its sink, its codes and its tail, and those dropped from the first block."""
@@ -77,7 +81,7 @@ def fused_attention(
     causal: bool,
     run: Run,
     lengths: tuple[Lengths, ...] | None = None,
-    tuning: Tuning = USUAL,
+    tuning: Tuning = TUNING["cuda"],
 ) -> mx.array:
     """Return softmax(scale · q·k) · v as ``streaming_attention`` does, [B, Hq, L, D] of the queries' dtype.
 

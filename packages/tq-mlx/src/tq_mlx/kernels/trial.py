@@ -12,7 +12,7 @@ import mlx.core as mx
 from tq_core import Codec
 from tq_mlx.centring import Centre
 from tq_mlx.kernels.failures import failure_of, record_failure
-from tq_mlx.kernels.fused import fused_attention
+from tq_mlx.kernels.fused import Tuning, fused_attention
 from tq_mlx.kernels.launch import Run
 from tq_mlx.kernels.variant import Variant
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
@@ -25,14 +25,14 @@ SINK, PACKED, TAIL = 4, 200, 37
 passed: set[Variant] = set()
 
 
-def passes_trial(variant: Variant, keys: Codec[Any], values: Codec[Any], run: Run) -> bool:
+def passes_trial(variant: Variant, keys: Codec[Any], values: Codec[Any], run: Run, tuning: Tuning) -> bool:
     """Return whether the kernel agrees with plain attention; a failure is recorded. Both are remembered.
 
     Raises:
         Exception: whatever MLX or its compiler raises.
     """
     if variant not in passed and failure_of(variant) is None:
-        error = trial_error(variant, keys, values, run)
+        error = trial_error(variant, keys, values, run, tuning)
         if error <= TOLERANCE:
             passed.add(variant)
         else:
@@ -40,13 +40,13 @@ def passes_trial(variant: Variant, keys: Codec[Any], values: Codec[Any], run: Ru
     return variant in passed
 
 
-def trial_error(variant: Variant, keys: Codec[Any], values: Codec[Any], run: Run) -> float:
+def trial_error(variant: Variant, keys: Codec[Any], values: Codec[Any], run: Run, tuning: Tuning) -> float:
     """Return the kernel's largest error over the largest output."""
     history = [normal(seed, 1, 2, SINK + PACKED + TAIL, variant.head_dim) for seed in (0, 1)]
     queries = (0.5 * normal(2, 1, 4, 2, variant.head_dim)).astype(variant.dtype)
     key_view, value_view = views_of(variant, keys, values, history)
     scale = 1 / math.sqrt(variant.head_dim)
-    found = fused_attention(variant, queries, key_view, value_view, scale=scale, causal=True, run=run)
+    found = fused_attention(variant, queries, key_view, value_view, scale=scale, causal=True, run=run, tuning=tuning)
     scores = scale * queries.astype(mx.float32).reshape(1, 2, 4, -1) @ decoded(key_view).swapaxes(-1, -2)
     tokens = key_view.shape[2]
     seen = mx.arange(tokens) <= tokens - 2 + mx.arange(4)[:, None] % 2
