@@ -14,14 +14,10 @@ import mlx.core as mx
 import numpy as np
 
 from tq_mlx.kernels.launch import INPUTS, LANES, OUTPUTS, Pass, Run
-from tq_mlx.kernels.source_text import ALGORITHM, Dialect, body, stripped
+from tq_mlx.kernels.source_text import ALGORITHM, TYPES, Dialect, body, stripped
 
 HERE = Path(__file__).parent
 
-TYPES = {
-    "cuda": {mx.float32: "float", mx.float16: "__half", mx.bfloat16: "__nv_bfloat16"},
-    "metal": {mx.float32: "float", mx.float16: "float16_t", mx.bfloat16: "bfloat16_t"},
-}
 INTEGERS = {mx.uint32: "uint32_t", mx.uint16: "uint16_t", mx.int32: "int32_t"}
 
 BITS = {2: mx.int16, 4: mx.int32}
@@ -80,7 +76,7 @@ class Strided:
 
 def source(dialect: Dialect, call: Pass, inputs: list[mx.array]) -> str:
     """Return the kernel as MLX writes it (arguments, strides where its body reads them, constants) and its caller."""
-    text = body(call.entry)
+    text = body(dialect, call.entry, call.constants)
     types = TYPES[dialect] | INTEGERS
     parameters, arguments = [], []
     for i, (name, array) in enumerate(zip(INPUTS[call.entry], inputs, strict=True)):
@@ -99,19 +95,12 @@ def source(dialect: Dialect, call: Pass, inputs: list[mx.array]) -> str:
         ):
             parameters.append(f"{kind} {name}")
             arguments.append(value)
-    constants = "\n".join(
-        f"using {name} = {types[value]};"
-        if isinstance(value, mx.Dtype)
-        else f"constexpr {'bool' if isinstance(value, bool) else 'int'} {name} = {str(value).lower()};"
-        for name, value in call.constants
-    )
     prelude = stripped("cuda.h") if dialect == "cuda" else re.sub("#include <metal.*", "", stripped("metal.h"))
     header = "\n".join((prelude, AFTER_SHIM[dialect], *(stripped(name) for name in ALGORITHM[call.entry])))
     position = "uint3 threadgroup_position_in_grid;" if dialect == "metal" else ""
     return f"""#include "{dialect}_shim.h"
 {header}
 void kernel({", ".join(parameters)}) {{
-{constants}
 {text}
 }}
 extern "C" void run(void** pointers, const int64_t** strides, int groups_y, int groups_z, int threads) {{

@@ -8,6 +8,7 @@ depends on shapes and lengths alone is worked out once per step, not per layer.
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import mlx.core as mx
 
@@ -36,23 +37,23 @@ class Tuning:
     """How the work is cut.
 
     Attributes:
-        threadgroups: that fill the machine, whatever the batch: about two per multiprocessor.
+        threadgroups: that fill the machine, whatever the batch: as many as reside on it at a time.
         simds: groups of 32 lanes per threadgroup.
         residents: threadgroups that share a multiprocessor.
         ahead: tiles that loads run ahead of their use.
         most_blocks: means of blocks that one split can hold in shared memory.
     """
 
-    threadgroups: int = 264
-    simds: int = 8
-    residents: int = 2
+    threadgroups: int = 528
+    simds: int = 4
+    residents: int = 4
     ahead: int = 1
     most_blocks: int = 512
 
 
 TUNING: dict[Dialect, Tuning] = {
     "cuda": Tuning(),  # as measured on an H200
-    "metal": Tuning(threadgroups=80, most_blocks=256),  # within 32 KiB of threadgroup memory; not measured
+    "metal": Tuning(threadgroups=160, most_blocks=256),  # within 32 KiB of threadgroup memory; not measured
 }
 
 Lengths = tuple[int, int, int, int]
@@ -65,10 +66,8 @@ class Work:
 
     attend: Pass
     reduce: Pass
-    signs: mx.array
-    lengths: mx.array
-    plan: mx.array
-    factors: mx.array
+    plan: mx.array  # eight numbers for all rows, and each row's lengths
+    factors: mx.array  # eight numbers, and the rotation's signs
 
 
 def fused_attention(
@@ -107,7 +106,6 @@ def fused_attention(
         work.attend,
         [
             queries,
-            work.signs,
             centre.mean if centre else no_mean(keys.shape[0], keys.shape[1], keys.shape[3]),
             *arrays_of(keys.code),
             *arrays_of(values.code),
@@ -116,12 +114,11 @@ def fused_attention(
             variant.values.centroids(),
             *(nothing(queries.dtype) if side is None else side for side in (keys.sink, values.sink)),
             *(nothing(queries.dtype) if side is None else side for side in (keys.tail, values.tail)),
-            work.lengths,
             work.plan,
             work.factors,
         ],
     )
-    (out,) = run(work.reduce, [*parts, work.signs, work.plan])
+    (out,) = run(work.reduce, [*parts, work.plan, work.factors])
     return out
 
 
@@ -145,11 +142,12 @@ def work_for(
     shift = variant.block.bit_length() - 1 if variant.block else 0
     parts = (batch * kv_heads * tiles * splits, QUERIES)
     cut = (("SIMDS", tuning.simds), ("AHEAD", tuning.ahead), ("MOST_BLOCKS", tuning.most_blocks))
+    factors = (scale * math.log2(math.e), variant.keys.step, variant.values.step)
     return Work(
         attend=Pass(
             entry="attend",
-            shapes=((*parts, head_dim), (*parts, 2)),
-            dtypes=(mx.float32, mx.float32),
+            shapes=[(*parts, head_dim), (*parts, 2)],
+            dtypes=[mx.float32, mx.float32],
             constants=(*variant.constants, *cut),
             groups=(splits * tiles, batch * kv_heads),
             simds=tuning.simds,
@@ -157,16 +155,16 @@ def work_for(
         ),
         reduce=Pass(
             entry="reduce",
-            shapes=(shape,),
-            dtypes=(variant.dtype,),
+            shapes=[shape],
+            dtypes=[variant.dtype],
             constants=(("HEAD_DIM", head_dim), ("T", variant.dtype), ("SIMDS", MERGERS)),
             groups=(group * length, batch * kv_heads),
             simds=MERGERS,
         ),
-        signs=signs(seed, 0, head_dim),
-        lengths=mx.array([*(number for row in lengths for number in row), 0, 0, 0, 0], dtype=mx.int32),
-        plan=mx.array([splits, tiles, group, length, shift, int(causal), kv_heads, 0], dtype=mx.int32),
-        factors=mx.array([scale * math.log2(math.e), variant.keys.step, variant.values.step, *[0.0] * 5]),
+        plan=mx.array(
+            [splits, tiles, group, length, shift, int(causal), kv_heads, 0, *chain(*lengths)], dtype=mx.int32
+        ),
+        factors=mx.concatenate([mx.array([*factors, *[0.0] * 5]), signs(seed, 0, head_dim)]),
     )
 
 

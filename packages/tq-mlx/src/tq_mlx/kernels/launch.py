@@ -1,13 +1,13 @@
 """One kernel call as values, and how it runs on this machine's GPU."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import mlx.core as mx
 
-from tq_mlx.kernels.source_text import Dialect, body, digest, header
+from tq_mlx.kernels.source_text import Constants, Dialect, body, digest, header
 
 LANES = 32
 
@@ -16,17 +16,17 @@ DENSE_INPUTS = ("sink_keys", "sink_values", "tail_keys", "tail_values")
 
 INPUTS = {
     "attend": (
-        *("queries", "signs", "mean", *CODE_INPUTS, "key_table", "value_table"),
-        *(*DENSE_INPUTS, "lengths", "plan", "factors"),
+        *("queries", "mean", *CODE_INPUTS, "key_table", "value_table"),
+        *(*DENSE_INPUTS, "plan", "factors"),
     ),
-    "reduce": ("sums", "statistics", "signs", "plan"),
+    "reduce": ("sums", "statistics", "plan", "factors"),
 }
 """Pass → its inputs' names in the kernel's text; strided ones are read where they lie."""
 
 OUTPUTS = {"attend": ("sums", "statistics"), "reduce": ("out",)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pass:
     """A kernel call but for its inputs.
 
@@ -38,15 +38,17 @@ class Pass:
         groups: threadgroups along y and z.
         simds: groups of 32 lanes per threadgroup.
         residents: threadgroups that are to share a multiprocessor; 0 lets the compiler choose.
+        kernels: what was built for it.
     """
 
     entry: str
-    shapes: tuple[tuple[int, ...], ...]
-    dtypes: tuple[mx.Dtype, ...]
-    constants: tuple[tuple[str, Any], ...]
+    shapes: list[tuple[int, ...]]
+    dtypes: list[mx.Dtype]
+    constants: Constants
     groups: tuple[int, int]
     simds: int
     residents: int = 0
+    kernels: dict[Dialect, Any] = field(default_factory=dict[Dialect, Any], compare=False)
 
 
 Run = Callable[[Pass, list[mx.array]], list[mx.array]]
@@ -59,28 +61,36 @@ def run_on(dialect: Dialect) -> Run:
 
     def run(call: Pass, inputs: list[mx.array]) -> list[mx.array]:
         threads = call.simds * LANES
-        return built(dialect, call.entry, call.simds, call.residents)(
+        return kernel(dialect, call)(
             inputs=inputs,
-            template=list(call.constants),
             grid=(threads, *call.groups),
             threadgroup=(threads, 1, 1),
-            output_shapes=list(call.shapes),
-            output_dtypes=list(call.dtypes),
+            output_shapes=call.shapes,
+            output_dtypes=call.dtypes,
         )
 
     return run
 
 
-@lru_cache
-def built(dialect: Dialect, entry: str, simds: int, residents: int) -> Any:
-    """Return MLX's kernel for a pass; it compiles on first use, once for each combination of constants."""
+def kernel(dialect: Dialect, call: Pass) -> Any:
+    """Return MLX's kernel for a pass; it is looked up once per pass, since that takes longer than a call."""
+    found = call.kernels.get(dialect)
+    if found is None:
+        found = call.kernels[dialect] = built(dialect, call.entry, call.constants, call.simds, call.residents)
+    return found
+
+
+@lru_cache(maxsize=256)
+def built(dialect: Dialect, entry: str, constants: Constants, simds: int, residents: int) -> Any:
+    """Return MLX's kernel; it compiles on first use, once for each combination of constants."""
     make = mx.fast.cuda_kernel if dialect == "cuda" else mx.fast.metal_kernel
+    before, text = header(dialect, entry) + bounds(dialect, simds, residents), body(dialect, entry, constants)
     return make(
-        name=f"turboquant_{entry}_{simds}_{residents}_{digest(dialect)}",
+        name=f"turboquant_{entry}_{digest(before, text)}",
         input_names=INPUTS[entry],
         output_names=OUTPUTS[entry],
-        source=body(entry),
-        header=header(dialect, entry) + bounds(dialect, simds, residents),
+        source=text,
+        header=before,
         ensure_row_contiguous=False,
     )
 

@@ -8,6 +8,7 @@ import mlx.core as mx
 
 from tq_core import Codec, Hadamard, MseCodec, UniformCodec
 from tq_core.codebook import UNIFORM_STEP, lloyd_max
+from tq_mlx.kernels.source_text import Constants
 
 HEAD_DIMS = (64, 128, 256)
 WIDTHS = (2, 3, 4, 5, 6, 8)
@@ -92,7 +93,7 @@ class Variant:
         return cls(head_dims[0], *coded, block, dtype)
 
     @property
-    def constants(self) -> tuple[tuple[str, Any], ...]:
+    def constants(self) -> Constants:
         """What is compiled into the first pass."""
         return (
             ("HEAD_DIM", self.head_dim),

@@ -195,7 +195,7 @@ INLINE Sums<V> attend_coded(
 /// Merge what all groups of lanes found and write it: sums [QUERIES, HEAD_DIM], and maximum and total [QUERIES, 2].
 template <class V, int SIMDS>
 INLINE void write_merged(
-    THREAD Sums<V>& sums, float value_step, Scratch scratch, DEVICE float* out_sums, DEVICE float* out_stats,
+    THREAD Sums<V>& sums, int queries, float value_step, Scratch scratch, DEVICE float* out_sums, DEVICE float* out_stats,
     int index, int simd, int lane, Place place) {
   UNROLL for (int i = 0; i < 2; i++) {
     const float total = sum_of_rows(sums.total[i]), weight = sum_of_rows(sums.weight[i]);
@@ -235,6 +235,7 @@ INLINE void write_merged(
     UNROLL for (int i = 0; i < 4; i++) {
       const int query = 2 * place.column + (i & 1), coordinate = value_coordinate<V>(step, place.row, i >> 1);
       const float shrink = exp2_fast(scratch.stats[(SIMDS * QUERIES + query) * 2] - common[i & 1]);
+      if (query >= queries) continue;
       out_sums[query * V::HEAD_DIM + coordinate] =
           scratch.rotated[(step * 4 + i) * 32 + lane] * value_step +
           scratch.dense[query * V::HEAD_DIM + coordinate] * shrink;
@@ -294,7 +295,7 @@ INLINE void attend_split(
   BARRIER();
   Sums<V> sums = attend_coded<V, SIMDS, SHIFTED>(
       split, keys, values, ahead, prepared, tables, scratch.shifts, sink.tokens, simd, place);
-  write_merged<V, SIMDS>(sums, factors[2], scratch, out_sums, out_stats, index, simd, lane, place);
+  write_merged<V, SIMDS>(sums, split.queries, factors[2], scratch, out_sums, out_stats, index, simd, lane, place);
 }
 
 }  // namespace tq

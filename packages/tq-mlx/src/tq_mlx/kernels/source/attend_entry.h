@@ -2,6 +2,7 @@ typedef tq::Variant<HEAD_DIM, KEY_BITS, KEY_TABLE, VALUE_BITS, VALUE_TABLE, EXAC
 const int index = int(thread_index_in_threadgroup);
 const int splits = plan[0], tiles = plan[1], group = plan[2], length = plan[3];
 const int heads = plan[6];
+const DEVICE float* signs = factors + 8;
 const int split_at = int(threadgroup_position_in_grid.y) / tiles, tile = int(threadgroup_position_in_grid.y) % tiles;
 const int row = int(threadgroup_position_in_grid.z) / heads, head = int(threadgroup_position_in_grid.z) % heads;
 
@@ -20,7 +21,7 @@ if (VALUE_TABLE) {
   for (int i = index; i < 2 << VALUE_BITS; i += SIMDS * 32) value_centroids[i] = value_table[i];
 }
 
-const int sink_tokens = lengths[4 * row], packed = lengths[4 * row + 1], tail_tokens = lengths[4 * row + 2];
+const int sink_tokens = plan[8 + 4 * row], packed = plan[9 + 4 * row], tail_tokens = plan[10 + 4 * row];
 const int dense_tokens = sink_tokens + tail_tokens;
 const int share = (packed + splits * tq::TOKENS - 1) / (splits * tq::TOKENS) * tq::TOKENS;
 const int dense_share = (dense_tokens + splits - 1) / splits;
@@ -35,7 +36,7 @@ split.dense_end = min(split.dense_begin + dense_share, dense_tokens);
 split.packed = packed;
 split.tokens = packed + dense_tokens;
 split.block_shift = plan[4];
-split.gone = lengths[4 * row + 3];
+split.gone = plan[11 + 4 * row];
 split.causal = plan[5] != 0;
 
 const tq::Coded keys = {

@@ -30,7 +30,7 @@ if (simd == 0) {
     UNROLL for (int i = 0; i < N; i++) total.x[i] += shared_values[other * HEAD_DIM + N * lane + i];
     weight += shared_totals[other];
   }
-  total = tq::flipped(tq::hadamard(total, lane), tq::load_part<N>(signs, lane));
+  total = tq::flipped(tq::hadamard(total, lane), tq::load_part<N>(factors + 8, lane));
   DEVICE T* to = out + (long(pair) * group * length + query) * HEAD_DIM;
   UNROLL for (int i = 0; i < N; i++) to[N * lane + i] = T(total.x[i] / weight);
 }
