@@ -15,33 +15,35 @@ TEXT = """# Decode attention on an NVIDIA GPU
 
 Made by `scripts/kernel_document.py` from [the measurement](measurements/kernels/h200.jsonl), which
 `scripts/kernel_trial.py` took of [`kernels/fused.py`](../packages/tq-mlx/src/tq_mlx/kernels/fused.py) on an
-{device}, MLX {mlx}, commit {commit}, {date}. Nothing here is an Apple result; the Metal kernels have run in the tests' executor
-alone, never on a Mac.
+{device}, MLX {mlx}, commit {commit}, {date}.
+Nothing here is an Apple result; the Metal kernels have run in the tests' executor alone, never on a Mac.
 
-{shapes}. Microseconds per layer. *Whole*: the graph is built, then evaluated. *Evaluated*: built beforehand.
-*Pipelined*: the next chain is built while the last runs, as mlx-lm's generation loop does. The ratio is dense over ours,
-pipelined. Copying moved {copy} TB/s (read and written).
+{shapes}.
+
+Microseconds per layer. *Whole*: the graph is built, then evaluated. *Evaluated*: built beforehand. *Pipelined*: the
+next chain is built while the last runs, as mlx-lm's generation loop does. The ratio is dense over ours, pipelined.
+Copying moved {copy} TB/s (read and written).
 
 ## Dense and 4 bits
 
 {dense}
 
-Up to a few hundred megabytes of dense history per call, both are bound by host time rather than by the GPU: two launches a call
-take about 50 µs of it here, dense attention's one about 30. Since that commit a call hands MLX fewer arrays and no
-template arguments; that saving is not measured yet.
+Where the history is short, host time bounds both: our two launches take about 50 µs of it a call here, dense attention
+about 30. Up to 32K tokens at batch 1, dense is therefore the faster. Since that commit a call hands MLX fewer arrays and
+no template arguments; what that saves is not measured yet.
 
 ## Other codecs, 128K tokens, batch 1
 
 {codecs}
 
-Lloyd-Max codes pass through a table in shared memory, 128 look-ups per lane and 16 tokens; widths that do not divide 16
-are cut out code by code.
+Lloyd-Max codes pass through a table in shared memory, 128 look-ups per lane and 16 tokens; widths that do not divide
+16 are cut out code by code.
 
 ## How the work is cut, uniform 4/4, 128K tokens, batch 1
 
 {tunings}
 
-Groups of 32 lanes per threadgroup × threadgroups that share a multiprocessor, threadgroups in all, tiles loaded ahead.
+Groups of 32 lanes per threadgroup, "x", threadgroups that share a multiprocessor, threadgroups in all, tiles loaded ahead.
 
 ## Equality
 
@@ -76,7 +78,7 @@ def document(lines: list[Line]) -> str:
                     "tokens",
                     "dense whole",
                     "pipelined",
-                    "4 bits whole",
+                    "ours whole",
                     "evaluated",
                     "pipelined",
                     "ratio",
