@@ -28,22 +28,23 @@ Copying moved {copy} TB/s (read and written).
 
 {dense}
 
-Where the history is short, host time bounds both: our two launches take about 50 µs of it a call here, dense attention
-about 30. Up to 32K tokens at batch 1, dense is therefore the faster. Since that commit a call hands MLX fewer arrays and
-no template arguments; what that saves is not measured yet.
+Where the history is short, host time bounds both: our two launches take about 50 µs of it a call here, dense
+attention about 30. Up to 32K tokens at batch 1, dense is therefore the faster. Since that commit a call hands MLX fewer
+arrays and no template arguments; what that saves is not measured yet.
 
 ## Other codecs, 128K tokens, batch 1
 
 {codecs}
 
-Lloyd-Max codes pass through a table in shared memory, 128 look-ups per lane and 16 tokens; widths that do not divide
-16 are cut out code by code.
+Lloyd-Max codes pass through a table in shared memory, 128 look-ups per lane and 16 tokens; widths that do not
+divide 16 are cut out code by code.
 
 ## How the work is cut, uniform 4/4, 128K tokens, batch 1
 
 {tunings}
 
-Groups of 32 lanes per threadgroup, "x", threadgroups that share a multiprocessor, threadgroups in all, tiles loaded ahead.
+Groups of 32 lanes per threadgroup, "x", threadgroups that share a multiprocessor; threadgroups in all; tiles loaded
+ahead.
 
 ## Equality
 

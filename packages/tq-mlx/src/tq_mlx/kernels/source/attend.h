@@ -1,6 +1,6 @@
 // The first pass: eight queries that share a KV head attend over one split of the history.
 //
-// A split is a run of coded tokens and a share of the dense ones. Each group of 32 lanes takes every so manieth tile of
+// A split is a run of coded tokens and a share of the dense ones. Each group of 32 lanes takes every SIMDS-th tile of
 // the run; what they found is merged at the end, in rotated space, as sums over a common power of two.
 
 namespace tq {
@@ -35,8 +35,6 @@ struct Scratch {
   SHARED float* peaks;    // [QUERIES] largest coordinate of each rotated query
   SHARED float* offsets;  // [QUERIES]
 };
-
-INLINE int clamped(int x, int low, int high) { return x < low ? low : x > high ? high : x; }
 
 /// A query's coordinates as they came, times a factor; zeros for a row without one.
 template <int N, typename T>

@@ -8,7 +8,6 @@
 #define SHARED_ARRAY(type, name, size) __shared__ type name[size]
 #define UNROLL _Pragma("unroll")
 #define BARRIER() __syncthreads()
-#define SIMD_BARRIER() __syncwarp()
 #define threadgroup_position_in_grid blockIdx
 #define thread_index_in_threadgroup threadIdx.x
 

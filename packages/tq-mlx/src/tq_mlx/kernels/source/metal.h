@@ -10,7 +10,6 @@
 #define SHARED_ARRAY(type, name, size) threadgroup type name[size]
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define BARRIER() threadgroup_barrier(mem_flags::mem_threadgroup)
-#define SIMD_BARRIER() simdgroup_barrier(mem_flags::mem_threadgroup)
 
 typedef uint word;
 typedef ushort half_bits;
