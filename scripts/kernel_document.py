@@ -48,8 +48,8 @@ ahead.
 
 ## Equality
 
-Largest difference from attention over the decoded history in float32, over its largest output; beyond half a unit in the
-last place of the result's dtype.
+Largest difference from attention over the decoded history in float32, over its largest output; beyond half a unit in
+the last place of the result's dtype.
 
 {checks}
 
