@@ -3,7 +3,7 @@
 The query is rotated once, the packed values are summed in rotated space, and the sum is rotated back once. Few queries
 take all segments side by side through one softmax; long query blocks take the history piece by piece with an online
 softmax (running maximum and sum; Milakov and Gimelshein, arXiv 1805.02867), so that scores of L × T never exist.
-This is the reference that every faster path must equal.
+This is the reference that every faster path must equal; ``kernels`` takes decode steps on a GPU.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import mlx.core as mx
 
 from tq_mlx.errors import UnsupportedAttentionError
+from tq_mlx.kernels.choose import attend_fused
 from tq_mlx.masks import LOWEST, Mask
 from tq_mlx.pieces import PackedPiece, Piece, split
 from tq_mlx.query import Query
@@ -55,6 +56,10 @@ def streaming_attention(
             is not positive, or there are no keys.
     """
     check(queries, keys, sinks, softcap)
+    fused = attend_fused(queries, keys, values, scale=scale, mask=mask, sinks=sinks, softcap=softcap)
+    if fused is not None:
+        keys.reads.count += 1
+        return fused
     invariant = sinks is None and softcap is None
     query = Query.of(queries, keys, scale, softcap=softcap, shift_invariant=invariant)
     masks = Mask.of(mask, query, keys.shape[2])

@@ -9,6 +9,7 @@ from mlx_lm.models.cache import KVCache, RotatingKVCache
 from tq_mlx.batch import BatchTurboQuantKVCache
 from tq_mlx.cache_kinds import kind_of
 from tq_mlx.compressed import CompressedCache
+from tq_mlx.kernels.choose import NO_CODES, path_for
 from tq_mlx.upstream import tokens_seen, used_bytes
 
 
@@ -28,6 +29,7 @@ class LayerStatus:
         dense_bytes: bytes that the same tokens take uncompressed, without growth capacity.
         bits_per_value: stored bits per value of the coded tokens; None where nothing is coded.
         codes_read: how often attention has read this layer's codes.
+        attention: path that decode steps take over this layer, and why: fused, reference or dense.
         family: family of the contract under which the layer was admitted; None where it is dense or was constructed
             directly.
         research: that family is research-only: its user opted in.
@@ -44,6 +46,7 @@ class LayerStatus:
     dense_bytes: int
     bits_per_value: float | None
     codes_read: int
+    attention: str
     family: str | None
     research: bool
 
@@ -115,6 +118,7 @@ def layer_status(index: int, cache: Any, requested: str) -> LayerStatus:
         dense_bytes=used_bytes(cache) if isinstance(cache, KVCache | RotatingKVCache) else cache.nbytes,
         bits_per_value=None,
         codes_read=0,
+        attention="dense",
         family=None,
         research=False,
     )
@@ -126,6 +130,7 @@ def compressed_status(index: int, cache: CompressedCache) -> LayerStatus:
     counts = ", ".join(f"{segment.tokens} {name}" for name, segment in memory.items())
     batched = isinstance(cache, BatchTurboQuantKVCache)
     rows = cache.rows if batched else [cache]
+    longest = max(rows, key=lambda row: row.size())
     return LayerStatus(
         index=index,
         requested=cache.config.label,
@@ -138,6 +143,7 @@ def compressed_status(index: int, cache: CompressedCache) -> LayerStatus:
         dense_bytes=sum(row.layout.dense_bytes_per_token * row.size() for row in rows if row.layout),
         bits_per_value=packed.bits_per_value if packed.tokens else None,
         codes_read=sum(row.reads.count for row in rows),
+        attention=str(path_for(*longest.keys_and_values()) if longest.layout else NO_CODES),
         family=cache.admission.family if cache.admission else None,
         research=cache.admission is not None and cache.admission.research,
     )

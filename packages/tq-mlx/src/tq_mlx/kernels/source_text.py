@@ -1,0 +1,63 @@
+"""The kernels' text: one algorithm for CUDA and Metal, behind a small prelude per dialect."""
+
+import hashlib
+import re
+from functools import lru_cache
+from importlib import resources
+from typing import Literal
+
+import mlx.core as mx
+
+Dialect = Literal["cuda", "metal"]
+
+PRELUDE: dict[Dialect, tuple[str, ...]] = {"cuda": ("cuda_instructions.h", "cuda.h"), "metal": ("metal.h",)}
+
+ALGORITHM = {
+    "attend": ("codes.h", "rotation.h", "dense.h", "tile.h", "attend.h"),
+    "reduce": ("rotation.h",),
+}
+"""Pass → the parts of the text that it is built of."""
+
+ENTRIES = {"attend": "attend_entry.h", "reduce": "reduce_entry.h"}
+"""Pass → the body of its kernel."""
+
+
+TYPES: dict[Dialect, dict[mx.Dtype, str]] = {
+    "cuda": {mx.float32: "float", mx.float16: "__half", mx.bfloat16: "__nv_bfloat16"},
+    "metal": {mx.float32: "float", mx.float16: "half", mx.bfloat16: "bfloat16_t"},
+}
+
+Constants = tuple[tuple[str, int | bool | mx.Dtype], ...]
+"""Name → what is compiled in; a dtype becomes the name of a type."""
+
+
+@lru_cache
+def header(dialect: Dialect, entry: str) -> str:
+    """Return what stands before a kernel, without comments and indents: MLX copies it at every call."""
+    return "\n".join(stripped(name) for name in (*PRELUDE[dialect], *ALGORITHM[entry]))
+
+
+def body(dialect: Dialect, entry: str, constants: Constants) -> str:
+    """Return the body of a pass.
+
+    The constants are written into it: MLX would read template arguments anew at every call.
+    """
+    lines = [
+        f"typedef {TYPES[dialect][value]} {name};"
+        if isinstance(value, mx.Dtype)
+        else f"constexpr {'bool' if isinstance(value, bool) else 'int'} {name} = {str(value).lower()};"
+        for name, value in constants
+    ]
+    return "\n".join([*lines, stripped(ENTRIES[entry])])
+
+
+def digest(*texts: str) -> str:
+    """Return a name for texts: MLX keeps what it compiled under a kernel's name, even on disk."""
+    return hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
+
+
+@lru_cache
+def stripped(name: str) -> str:
+    text = resources.files("tq_mlx.kernels").joinpath("source", name).read_text(encoding="utf-8")
+    lines = (re.sub("//.*", "", line).strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line)

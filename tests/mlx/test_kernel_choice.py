@@ -1,0 +1,134 @@
+"""Which path attention takes, that it can be asked, and that a failing kernel is replaced by the reference."""
+
+import mlx.core as mx
+import pytest
+
+from kernel_executor.executor import run_by_executor
+from tq_core import MseCodec, PolarCodec, RandomOrthogonal, UniformCodec
+from tq_mlx import TurboQuantConfig, TurboQuantKVCache, status, streaming_attention
+from tq_mlx.errors import ConfigError
+from tq_mlx.kernels import choose, failures, trial
+from tq_mlx.kernels.choose import attention_path, path_for
+
+CONFIG = TurboQuantConfig(UniformCodec(bits=4), UniformCodec(bits=4), center_block=64, tail_tokens=16, block_tokens=16)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Pretend that there is a Mac, whose kernels the executor runs; return what was asked of it."""
+    calls = []
+
+    def run(call, inputs):
+        calls.append(call.entry)
+        return run_by_executor("metal")(call, inputs)
+
+    monkeypatch.setattr(choose, "dialect", lambda: "metal")
+    monkeypatch.setattr(choose, "run_on", lambda language: run)
+    monkeypatch.setattr(failures, "failures", {})
+    monkeypatch.setattr(trial, "passed", set())
+    return calls
+
+
+def filled(config=CONFIG, tokens=200, head_dim=128, dtype=mx.bfloat16):
+    cache = TurboQuantKVCache(config)
+    keys, values = (mx.random.normal((1, 2, tokens, head_dim), key=mx.random.key(i)).astype(dtype) for i in (1, 2))
+    cache.update_and_fetch(keys[..., :-1, :], values[..., :-1, :])
+    return cache, cache.update_and_fetch(keys[..., -1:, :], values[..., -1:, :])
+
+
+def decode_step(views, **rest):
+    queries = mx.random.normal((1, 8, 1, 128), key=mx.random.key(3)).astype(mx.bfloat16)
+    return streaming_attention(queries, *views, scale=0.05, **rest)
+
+
+def close(a, b):
+    return mx.allclose(a.astype(mx.float32), b.astype(mx.float32), rtol=0.01, atol=0.003).item()
+
+
+def test_on_a_cpu_attention_takes_the_reference_and_says_so():
+    cache, views = filled()
+    assert str(path_for(*views)) == "reference: MLX runs on the CPU"
+    assert status([cache]).layers[0].attention == "reference: MLX runs on the CPU"
+
+
+def test_on_a_gpu_decode_steps_take_the_fused_kernel(gpu):
+    cache, views = filled()
+    with attention_path("reference"):
+        wanted = decode_step(views)
+    found = decode_step(views)
+    assert gpu == ["attend", "reduce"] * 2  # the trial, and the step
+    assert close(found, wanted)
+    decode_step(views)
+    assert len(gpu) == 6  # one trial is enough
+    assert cache.reads.count == 3
+    assert status([cache]).layers[0].attention == "fused: metal"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [{"softcap": 5.0}, {"sinks": mx.zeros(8)}, {"mask": mx.ones((1, 1, 1, 200), dtype=mx.bool_)}],
+    ids=["softcap", "sinks", "mask"],
+)
+def test_what_no_kernel_does_takes_the_reference(gpu, rest):
+    _, views = filled()
+    assert decode_step(views, **rest).shape == (1, 8, 1, 128)
+    assert gpu == []
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (TurboQuantConfig(PolarCodec(), MseCodec()), "no kernel for codec polar"),
+        (TurboQuantConfig(MseCodec(bits=7), MseCodec()), "no kernel for codec mse 7, gain_group None"),
+        (TurboQuantConfig(MseCodec(gain_group=32), MseCodec()), "no kernel for codec mse 4, gain_group 32"),
+        (TurboQuantConfig(MseCodec(), MseCodec(), center_block=24), "no kernel for means of blocks of 24 tokens"),
+        (
+            TurboQuantConfig(MseCodec(rotation=RandomOrthogonal()), MseCodec(rotation=RandomOrthogonal())),
+            "no kernel for rotation random_orthogonal",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_reason_names_what_has_no_kernel(gpu, config, reason):
+    _, views = filled(config)
+    assert str(path_for(*views)) == f"reference: {reason}"
+
+
+def test_a_head_dimension_without_a_kernel_is_named(gpu):
+    _, views = filled(head_dim=96)
+    assert str(path_for(*views)) == "reference: no kernel for head dimensions 96 and 96"
+
+
+def test_a_kernel_that_does_not_compile_is_replaced_by_the_reference(gpu, monkeypatch, caplog):
+    def fails(call, inputs):
+        raise RuntimeError("Failed to compile kernel: no such intrinsic")
+
+    monkeypatch.setattr(choose, "run_on", lambda language: fails)
+    cache, views = filled()
+    found = decode_step(views)
+    with attention_path("reference"):
+        assert close(found, decode_step(views))
+    assert "no such intrinsic" in failures.kernel_failures()[0].reason
+    assert "no such intrinsic" in caplog.text
+    assert status([cache]).layers[0].attention.startswith("reference: the kernel failed: RuntimeError: Failed to comp")
+
+
+def test_a_kernel_that_computes_something_else_does_not_pass_its_trial(gpu, monkeypatch):
+    def wrong(call, inputs):
+        return [mx.zeros(shape, dtype=dtype) for shape, dtype in zip(call.shapes, call.dtypes, strict=True)]
+
+    monkeypatch.setattr(choose, "run_on", lambda language: wrong)
+    _, views = filled()
+    found = decode_step(views)
+    with attention_path("reference"):
+        assert close(found, decode_step(views))
+    assert "in its trial it was off by" in failures.kernel_failures()[0].to_dict()["reason"]
+
+
+def test_the_path_can_be_set_by_the_environment(gpu, monkeypatch):
+    _, views = filled()
+    monkeypatch.setenv(choose.VARIABLE, "reference")
+    assert str(path_for(*views)) == "reference: asked for"
+    monkeypatch.setenv(choose.VARIABLE, "dense")
+    with pytest.raises(ConfigError, match="'dense' is not known: use one of auto, reference"):
+        path_for(*views)
