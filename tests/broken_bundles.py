@@ -19,16 +19,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import evidence_bundle as eb
 from tq_cert.evidence.archive import packed
 from tq_cert.evidence.canonical import digest_of, encode, encode_line, sha256
-from tq_cert.evidence.dsse import STATEMENT, DsseEnvelope, to_base64
-from tq_cert.evidence.listing import DIGESTS, listing_of
-from tq_cert.evidence.run_directory import LOG, Link, record_path
+from tq_cert.evidence.dsse import DsseEnvelope, to_base64
+from tq_cert.evidence.listing import listing_of
+from tq_cert.evidence.paths import DIGESTS, LOG, MANIFEST, STATEMENT, record_path
+from tq_cert.evidence.run_directory import Link
 from tq_cert.evidence.signing import Signer
 from tq_cert.evidence.statement import StageClaim
 
 replace = msgspec.structs.replace
 KEY, OTHER_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
 PUBLIC = KEY.public_key().public_bytes_raw()
-MANIFEST = "manifest.json"
 
 
 class Broken(NamedTuple):

@@ -27,10 +27,11 @@ from tq_cert.evidence import (
 )
 from tq_cert.evidence.bundle import sealed_files
 from tq_cert.evidence.canonical import encode, encode_line, sha256
-from tq_cert.evidence.dsse import STATEMENT, DsseEnvelope, payload_of, to_base64
-from tq_cert.evidence.listing import DIGESTS, listing_of
+from tq_cert.evidence.dsse import DsseEnvelope, payload_of, to_base64
+from tq_cert.evidence.listing import listing_of
+from tq_cert.evidence.paths import DIGESTS, LOG, STATEMENT, record_path
 from tq_cert.evidence.policy.edition import StagePolicy
-from tq_cert.evidence.run_directory import LOG, Link, record_path
+from tq_cert.evidence.run_directory import Link
 from tq_cert.evidence.statement import Statement
 
 EDITION = load_edition(CURRENT)
@@ -112,13 +113,13 @@ def series_of(stage: StagePolicy) -> tuple[Series, ...]:
         for family in families
         for preset in stage.presets or (None,)
         for name in sorted(names)
-        for one in _draw(name, family, preset, drawn)
+        for one in draw(name, family, preset, drawn)
     )
-    theirs = (one for family in families for name in sorted(baselines) for one in _draw(name, family, None, drawn))
+    theirs = (one for family in families for name in sorted(baselines) for one in draw(name, family, None, drawn))
     return (*ours, *theirs)
 
 
-def _draw(name: str, family: str | None, preset: str | None, drawn: random.Random) -> Iterable[Series]:
+def draw(name: str, family: str | None, preset: str | None, drawn: random.Random) -> Iterable[Series]:
     def series(unit: str, values: Iterable[float], context: int | None = None, prompt: str | None = None) -> Series:
         return Series(name, unit, family, preset, context, prompt, None, tuple(map(float, values)))
 
@@ -184,12 +185,17 @@ def chained(
     records: list[StageRecord] = []
     previous = digest_of(environment)
     for run in stages:
-        fields = {field: getattr(run, field) for field in StageRun.__struct_fields__}
-        own = {path: data for path, data in (artifacts or {}).items() if path.startswith(f"stages/{run.stage}.")}
-        listed = tuple(Artifact(path, len(data), sha256(data)) for path, data in own.items())
-        records.append(StageRecord(**fields, artifacts=listed, previous=previous))
+        records.append(record(run, previous, artifacts))
         previous = digest_of(records[-1])
     return records
+
+
+def record(run: StageRun, previous: str = "0" * 64, artifacts: Mapping[str, bytes] | None = None) -> StageRecord:
+    """The record that a run makes after the one of this digest."""
+    fields = {field: getattr(run, field) for field in StageRun.__struct_fields__}
+    own = {path: data for path, data in (artifacts or {}).items() if path.startswith(f"stages/{run.stage}.")}
+    listed = tuple(Artifact(path, len(data), sha256(data)) for path, data in own.items())
+    return StageRecord(**fields, artifacts=listed, previous=previous)
 
 
 TABLE = {"stages/dense_vs_tq.md": b"| context | tokens/s |\n|---|---|\n| 4096 | 110 |\n"}

@@ -1,10 +1,14 @@
 """Every fault that the verifier knows, shown by a bundle that has it and nothing else wrong."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 import broken_bundles as bb
 import evidence_bundle as eb
 from tq_cert.evidence import pack, verify
+from tq_cert.evidence.verdict import VERDICTS
 from tq_cert.evidence.verification.faults import KINDS, Fault, exit_code
 
 # Faults that come together: wheels of another release are also missing ones; a listing is sealed and in order.
@@ -16,6 +20,14 @@ def test_every_fault_has_an_example():
     assert bb.EXAMPLES.keys() == KINDS.keys()
 
 
+def test_the_page_about_evidence_lists_every_fault_and_every_verdict():
+    page = (Path(__file__).parents[3] / "docs/evidence.md").read_text(encoding="utf-8")
+    faults = page.partition("## Faults")[2]
+    assert set(re.findall(r"`([a-z_]+)`", faults)) == KINDS.keys()
+    verdicts = page.partition("## Verdicts")[2].partition("\nA gate")[0]
+    assert set(re.findall(r"^\| `([a-z]+)` \|", verdicts, re.MULTILINE)) == set(VERDICTS)
+
+
 @pytest.mark.parametrize("code", bb.EXAMPLES)
 def test_a_broken_bundle_is_refused_by_the_name_of_its_fault(code, tmp_path):
     broken = bb.EXAMPLES[code]()
@@ -24,6 +36,7 @@ def test_a_broken_bundle_is_refused_by_the_name_of_its_fault(code, tmp_path):
     assert {fault.code for fault in report.faults} - {code} <= ALSO.get(code, set()), report.faults
     assert all(fault.message and fault.remedy for fault in report.faults)
     assert report.exit_code == KINDS[code].exit_code
+    assert (report.verdict is None) == (code not in ("other_verdict", "uncertified_wheel"))
 
 
 @pytest.mark.parametrize("form", ["directory", "zip"])

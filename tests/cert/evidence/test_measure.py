@@ -113,7 +113,12 @@ def test_short_contexts_are_left_out():
         (
             Measure("m", "largest_ratio", "kl", "base"),
             [series("kl", [1.0]), series("base", [0.0], None)],
-            "not above zero",
+            "base .llama. comes to 0: there is no ratio",
+        ),
+        (
+            Measure("m", "ratio_of_means", "kl", "base"),
+            [series("kl", [-1.0, 1.0]), series("base", [1.0, 1.0], None)],
+            "kl .llama, lloyd_k4v4. comes to 0: there is no ratio",
         ),
         (
             Measure("m", "largest_ratio", "kl", "base", samples=2),

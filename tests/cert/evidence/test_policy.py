@@ -5,9 +5,11 @@ from importlib.resources import files
 
 import pytest
 
+import evidence_bundle as eb
 import tq_contract
 from tq_cert.evidence.canonical import encode
 from tq_cert.evidence.metrics import MEASURES
+from tq_cert.evidence.paths import DIGESTS, LOG, MANIFEST, STATEMENT
 from tq_cert.evidence.policy import load
 from tq_cert.evidence.policy.freeze import current_edition
 from tq_cert.evidence.policy.load import CURRENT, DamagedEditionError, known_editions, load_edition
@@ -41,6 +43,13 @@ def test_every_threshold_of_the_contract_is_a_gate():
         for gate in stage.gates
     }
     assert gates == thresholds
+
+
+def test_a_bundle_holds_what_the_contract_says():
+    certification = tq_contract.load().certification
+    assert set(certification.bundle) == {MANIFEST, STATEMENT, LOG, DIGESTS}
+    asked = {path for stage in certification.stages for path in stage.artifacts}
+    assert eb.bundle().keys() == asked | set(certification.bundle)
 
 
 def test_ratios_and_only_they_have_a_baseline():

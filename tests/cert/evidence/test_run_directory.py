@@ -5,8 +5,14 @@ import pytest
 
 import evidence_bundle as eb
 from tq_cert.evidence import append_stage, read_stages, seal, verify
-from tq_cert.evidence.errors import BundleExistsError, DamagedRunError, InvalidRecordError, StageOrderError
-from tq_cert.evidence.run_directory import LOG
+from tq_cert.evidence.errors import (
+    BundleExistsError,
+    DamagedRunError,
+    InvalidRecordError,
+    StageOrderError,
+    UnsealableRunError,
+)
+from tq_cert.evidence.paths import LOG
 
 replace = msgspec.structs.replace
 
@@ -53,6 +59,13 @@ def test_a_bundle_is_never_written_over(tmp_path):
     (tmp_path / "bundle").mkdir()
     with pytest.raises(BundleExistsError):
         seal(tmp_path / "run", eb.manifest(), tmp_path / "bundle")
+
+
+def test_what_would_not_verify_is_not_sealed(tmp_path):
+    append_all(tmp_path / "run")
+    with pytest.raises(UnsealableRunError, match=r"manifest\.json: .*\[stale_contract\]"):
+        seal(tmp_path / "run", eb.manifest(contract_sha256="0" * 64), tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
 
 
 @pytest.mark.parametrize("stages", range(len(eb.EDITION.stages) + 1))

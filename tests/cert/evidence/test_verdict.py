@@ -1,10 +1,14 @@
 """From a run's records to its verdict: every gate can fail alone, and what is missing is never passed over."""
 
+import random
+
 import msgspec
 import pytest
 
 import evidence_bundle as eb
-from tq_cert.evidence import Case, StageRecord, Variable, derive, is_rehearsal
+from tq_cert.evidence import Case, Variable, derive, is_rehearsal
+from tq_cert.evidence.gates import judge
+from tq_cert.evidence.metrics import MEASURES
 from tq_cert.evidence.policy.edition import Gate
 
 replace = msgspec.structs.replace
@@ -20,12 +24,7 @@ GATES = [
 def derived(manifest=None, runs=None):
     manifest = manifest or eb.manifest()
     runs = eb.runs(manifest.environment) if runs is None else runs
-    return derive(manifest, [unchained(run) for run in runs], eb.EDITION)
-
-
-def unchained(run):
-    fields = {name: getattr(run, name) for name in run.__struct_fields__}
-    return StageRecord(**fields, artifacts=(), previous="0" * 64)
+    return derive(manifest, [eb.record(run, artifacts=eb.TABLE) for run in runs], eb.EDITION)
 
 
 def changed(stage, **fields):
@@ -70,6 +69,49 @@ def test_each_gate_fails_alone(stage, gate, family, preset):
     assert {name for name, one in outcomes(verdict).items() if one != "held"} == {stage.name}
 
 
+TAILS = replace(
+    eb.EDITION,
+    measures=MEASURES,
+    stages=tuple(
+        replace(
+            stage,
+            gates=(
+                Gate("p99_kl", ("llama",), None, "at_most", 0.05),
+                Gate("flip_rate", ("llama",), None, "at_most", 0.05),
+            ),
+        )
+        if stage.name == "preset_quality"
+        else stage
+        for stage in eb.EDITION.stages
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("metric", "name", "spoil"),
+    [
+        # The mean stays what it was: two samples of a hundred take over what the others lose.
+        ("p99_kl", "kl", lambda index, value: 0.3 if index % 50 == 0 else value / 10),
+        ("flip_rate", "flips", lambda index, value: float(index % 10 == 0)),
+    ],
+)
+def test_the_tail_and_the_flips_can_fail_where_the_mean_does_not(metric, name, spoil):
+    stage = TAILS.stage("preset_quality")
+    flips = [one for preset in stage.presets for one in eb.draw("flips", "llama", preset, random.Random(preset))]
+    series = (*next(run.series for run in eb.runs() if run.stage == stage.name), *flips)
+    spoiled = tuple(
+        replace(one, values=tuple(spoil(index, value) for index, value in enumerate(one.values)))
+        if (one.name, one.preset, one.family) == (name, "lloyd_k4v4", "llama")
+        else one
+        for one in series
+    )
+    assert all(gate.kept for gate in judge(stage, series, ("llama",), TAILS))
+    broken = [gate for gate in judge(stage, spoiled, ("llama",), TAILS) if not gate.kept]
+    assert [(gate.metric, gate.preset) for gate in broken] == [(metric, "lloyd_k4v4")]
+    few = tuple(replace(one, values=one.values[:100]) for one in series)
+    assert all("800 samples" in gate.problem for gate in judge(stage, few, ("llama",), TAILS))
+
+
 def test_nothing_compressed_fails_the_guard_against_zero():
     (run,) = (run for run in eb.runs() if run.stage == "preset_quality")
     zero = tuple(
@@ -99,6 +141,12 @@ def test_cases_can_fail_a_stage(cases):
     verdict = derived(runs=changed("kernels", cases=cases))
     assert verdict.name == "failed"
     assert outcomes(verdict)["kernels"] == "failed"
+
+
+def test_a_file_that_the_contract_asks_for_and_that_was_not_left_fails_a_stage():
+    verdict = derive(eb.manifest(), [eb.record(run) for run in eb.runs()], eb.EDITION)
+    assert verdict.name == "failed"
+    assert [one.problems for one in verdict.stages if one.problems] == [("it left no stages/dense_vs_tq.md",)]
 
 
 def test_no_samples_fail_a_stage():

@@ -57,7 +57,7 @@ def test_exit_codes(code, status, tmp_path, capsys):
     assert f"[{code}]" in printed
     assert broken.file in printed
     assert "remedy: " in printed
-    assert "no verdict" in printed
+    assert "verdict: none" in printed
 
 
 def test_usage(certificate, capsys):

@@ -47,17 +47,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(report: Report) -> None:
     console = Console(soft_wrap=True)
-    if report.verdict is not None:
-        console.print(_stages(report.verdict.stages))
     for fault in report.faults:
         console.print(f"[red]fault[/red] {_shown(str(fault))}")
     if report.verdict is None:
-        console.print("no verdict: the bundle has faults that leave nothing to derive one from")
+        console.print("verdict: none, because of the faults")
         return
+    console.print(_stages(report.verdict.stages))
     for reason in report.verdict.reasons:
         console.print(f"not passed: {_shown(reason)}")
     signed = f"signed by the key {report.signer}" if report.signer else "not signed"
-    console.print(f"{'intact' if not report.faults else 'NOT INTACT'}, {signed}, judged by {report.policy}")
+    console.print(f"intact, {signed}, judged by {report.policy}")
     console.print(f"verdict: [bold]{report.verdict.name}[/bold] for {', '.join(report.families)}")
 
 

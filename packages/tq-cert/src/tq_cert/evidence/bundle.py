@@ -13,20 +13,21 @@ from pathlib import Path
 
 from tq_cert.errors import FileAccessError
 from tq_cert.evidence.canonical import digest_of, encode
-from tq_cert.evidence.dsse import STATEMENT, DsseEnvelope, to_base64
-from tq_cert.evidence.errors import BundleExistsError, DamagedRunError
-from tq_cert.evidence.junit import junit, junit_path
-from tq_cert.evidence.listing import DIGESTS, listing_of
+from tq_cert.evidence.dsse import PAYLOAD_TYPE, DsseEnvelope, to_base64
+from tq_cert.evidence.errors import BundleExistsError, DamagedRunError, UnsealableRunError
+from tq_cert.evidence.junit import junit
+from tq_cert.evidence.listing import listing_of
 from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.paths import DIGESTS, LOG, MANIFEST, STATEMENT, junit_path, record_path
 from tq_cert.evidence.policy.load import known_editions, load_edition
-from tq_cert.evidence.run_directory import LOG, read_stages, record_path
+from tq_cert.evidence.run_directory import read_stages
 from tq_cert.evidence.signing import Signer
 from tq_cert.evidence.stage_record import StageRecord
 from tq_cert.evidence.statement import PolicyClaim, statement_of
 from tq_cert.evidence.verdict import Verdict, derive
+from tq_cert.evidence.verification.faults import RejectedError
+from tq_cert.evidence.verification.verify import verify_files
 from tq_cert.lanes.files import write_whole
-
-MANIFEST = "manifest.json"
 
 
 def seal(run: Path, manifest: Manifest, bundle: Path, signer: Signer | None = None) -> Verdict:
@@ -44,12 +45,14 @@ def seal(run: Path, manifest: Manifest, bundle: Path, signer: Signer | None = No
     Raises:
         BundleExistsError: there is something at `bundle`.
         DamagedRunError: a file of the run was changed.
+        UnsealableRunError: the bundle would not verify.
         FileAccessError: a file cannot be read or written.
     """
     if bundle.exists():
         raise BundleExistsError(str(bundle))
     records = read_stages(run, manifest.environment)
     files, verdict = sealed_files(_contents(run, records), manifest, records, signer)
+    _must_verify(files, str(run))
     partial = bundle.with_name(f".{bundle.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -78,8 +81,18 @@ def sealed_files(
     claim = signer.claim if signer else None
     payload = encode(statement_of(manifest, listing, head, policy, verdict, claim))
     signatures = (signer.sign(payload),) if signer else ()
-    envelope = DsseEnvelope(to_base64(payload), "application/vnd.in-toto+json", signatures)
+    envelope = DsseEnvelope(to_base64(payload), PAYLOAD_TYPE, signatures)
     return {**files, DIGESTS: encode(listing), STATEMENT: encode(envelope)}, verdict
+
+
+def _must_verify(files: Mapping[str, bytes], run: str) -> None:
+    """A bundle is looked at as others will look at it before it is made."""
+    try:
+        found = verify_files(files, run).faults
+    except RejectedError as rejected:
+        found = rejected.faults
+    if found:
+        raise UnsealableRunError(run, [str(fault) for fault in found])
 
 
 def _contents(run: Path, records: tuple[StageRecord, ...]) -> dict[str, bytes]:

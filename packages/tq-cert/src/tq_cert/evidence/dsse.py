@@ -9,7 +9,6 @@ from msgspec import field
 from tq_cert.evidence.canonical import sha256
 from tq_cert.evidence.fields import EvidenceRecord, Sha256, Text
 
-STATEMENT = "statement.json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 

@@ -38,3 +38,15 @@ class BundleExistsError(TqCertError):
         super().__init__(
             f"{path} exists already", "a bundle is never written over: give another path, or remove that one"
         )
+
+
+class UnsealableRunError(TqCertError):
+    """A run whose bundle would not verify."""
+
+    exit_code = EXIT_FINDINGS
+
+    def __init__(self, run: str, faults: Sequence[str]) -> None:
+        super().__init__(
+            f"the run in {run} cannot be sealed: its bundle would have faults\n" + "\n".join(faults),
+            "correct what wrote the manifest or the records, and run again",
+        )

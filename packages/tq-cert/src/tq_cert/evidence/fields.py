@@ -4,14 +4,20 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+# The end of the text in every dialect; `$` alone lets a final line break pass in Python.
+END = r"$(?!\n)"
+
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
-Name: TypeAlias = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")]
-Sha256: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Commit: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
-FilePath: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$")]
-Time: TypeAlias = Annotated[
-    str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}\+00:00$")
+Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*" + END)]
+Sha256: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}" + END)]
+Commit: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}" + END)]
+FilePath: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*" + END)
 ]
+Time: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}\+00:00" + END)
+]
+EditionName: TypeAlias = Annotated[str, Meta(pattern=r"^edition-[0-9]+" + END)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 Number: TypeAlias = Annotated[float, Meta(ge=-1e18, le=1e18)]
 SchemaVersion: TypeAlias = Literal[1]

@@ -1,4 +1,7 @@
-"""A stage's cases and gates as JUnit XML, for the tools that show test results; made from the record, never read."""
+"""A stage's cases and gates as JUnit XML, for the tools that show test results.
+
+It is made from the record, and the verifier makes it again to compare: its form belongs to the schema version.
+"""
 
 import re
 from collections.abc import Iterator
@@ -18,11 +21,6 @@ class _Test(NamedTuple):
     seconds: float
     flaw: Literal["failure", "error", "skipped"] | None
     message: str
-
-
-def junit_path(stage: str) -> str:
-    """Where a stage's XML lies within the bundle."""
-    return f"stages/{stage}.xml"
 
 
 def junit(record: StageRecord, outcome: StageOutcome) -> bytes:

@@ -6,8 +6,6 @@ from tq_cert.evidence.canonical import sha256
 from tq_cert.evidence.fields import EvidenceRecord, SchemaVersion
 from tq_cert.evidence.stage_record import Artifact
 
-DIGESTS = "digests.json"
-
 
 class Listing(EvidenceRecord, frozen=True):
     """The files, by path."""

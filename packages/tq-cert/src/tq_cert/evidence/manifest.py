@@ -4,7 +4,18 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from tq_cert.evidence.fields import Commit, Count, EvidenceRecord, Name, SchemaVersion, Sha256, Text, Time
+from tq_cert.evidence.fields import (
+    END,
+    Commit,
+    Count,
+    EditionName,
+    EvidenceRecord,
+    Name,
+    SchemaVersion,
+    Sha256,
+    Text,
+    Time,
+)
 
 RefusalCode: TypeAlias = Literal[
     "not_apple_silicon",
@@ -31,7 +42,7 @@ class Wheel(EvidenceRecord, frozen=True):
 
     distribution: Text
     version: Text
-    file: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.+-]+\.whl$")]
+    file: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.+-]+\.whl" + END)]
     sha256: Sha256
 
 
@@ -135,7 +146,7 @@ class Manifest(EvidenceRecord, frozen=True):
 
     schema_version: SchemaVersion
     release: Text
-    policy: Annotated[str, Meta(pattern="^edition-[0-9]+$")]
+    policy: EditionName
     contract_sha256: Sha256
     created: Time
     sealed: Time

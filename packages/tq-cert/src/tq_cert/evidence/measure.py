@@ -43,7 +43,9 @@ def measured(measure: Measure, series: Iterable[Series], family: str | None, pre
 def _refuse_zeros(series: Sequence[Series]) -> None:
     for one in series:
         if not any(one.values):
-            raise NotMeasurableError(f"{_described(one)} is exactly zero throughout: nothing was compressed there")
+            raise NotMeasurableError(
+                f"{_described(one)} is exactly zero throughout: nothing was compressed or measured"
+            )
 
 
 def _of_samples(measure: Measure, series: Sequence[Series], samples: Sequence[float]) -> float:
@@ -72,7 +74,10 @@ def _against_baseline(measure: Measure, pairs: Sequence[Pair]) -> float:
     for one in (one for pair in pairs for one in pair):
         if len(one.values) < measure.samples:
             raise NotMeasurableError(f"{_described(one)} has {len(one.values)} samples; it takes {measure.samples}")
-    return max(_ratio(statistics.median(a.values), statistics.median(b.values), b) for a, b in pairs)
+    return max(
+        _ratio(statistics.median(one.values), statistics.median(baseline.values), (one, baseline))
+        for one, baseline in pairs
+    )
 
 
 def _ratio_of_means(pairs: Sequence[Pair]) -> float:
@@ -82,7 +87,7 @@ def _ratio_of_means(pairs: Sequence[Pair]) -> float:
             raise NotMeasurableError(f"{_described(one)} has {counts}")
     upper = statistics.fmean(value for one, _ in pairs for value in one.values)
     lower = statistics.fmean(value for _, baseline in pairs for value in baseline.values)
-    return _ratio(upper, lower, pairs[0][1])
+    return _ratio(upper, lower, pairs[0])
 
 
 def _pairs(ours: Sequence[Series], theirs: Sequence[Series]) -> Iterator[Pair]:
@@ -99,9 +104,11 @@ def _pairs(ours: Sequence[Series], theirs: Sequence[Series]) -> Iterator[Pair]:
         raise NotMeasurableError(f"{_described(one)} is a baseline of nothing")
 
 
-def _ratio(upper: float, lower: float, baseline: Series) -> float:
-    if lower <= 0:
-        raise NotMeasurableError(f"{_described(baseline)} is not above zero: there is no ratio to it")
+def _ratio(upper: float, lower: float, pair: Pair) -> float:
+    """The ratio of what two series come to: bytes, times, divergences; above zero if they were measured."""
+    for value, one in zip((upper, lower), pair, strict=True):
+        if value <= 0:
+            raise NotMeasurableError(f"{_described(one)} comes to {value:g}: there is no ratio")
     return upper / lower
 
 

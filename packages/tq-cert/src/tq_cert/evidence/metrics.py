@@ -33,7 +33,7 @@ class Measure(EvidenceRecord, frozen=True):
         baseline: name of the series of the other run, or None.
         samples: the fewest that are enough.
         context: series at shorter contexts are left out.
-        never_zero: a series of nothing but zeros fails: it was not compressed.
+        never_zero: a series of nothing but zeros fails: nothing was compressed, or nothing was measured.
     """
 
     metric: Name
@@ -55,10 +55,10 @@ MEASURES = (
     Measure("p99_kl", "p99", "kl", samples=1000, never_zero=True),  # ten samples beyond the percentile
     Measure("flip_rate", "mean", "flips", samples=1000),
     Measure("mean_kl_ratio", "ratio_of_means", "kl", "baseline_kl", samples=1000, never_zero=True),
-    Measure("stored_bits", "max", "stored_bits"),
+    Measure("stored_bits", "max", "stored_bits", never_zero=True),
     Measure("windows", "series", "kl"),
-    Measure("key_error", "mean", "key_error"),
-    Measure("value_error", "mean", "value_error"),
+    Measure("key_error", "mean", "key_error", never_zero=True),
+    Measure("value_error", "mean", "value_error", never_zero=True),
     Measure("logit_difference", "max", "logit_difference"),
     Measure("context_tokens", "min", "context_tokens"),
     Measure("generated_tokens", "min", "generated_tokens"),

@@ -6,24 +6,22 @@ nothing that is half written is ever read.
 """
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from tq_cert.errors import FileAccessError
 from tq_cert.evidence.canonical import digest_of, encode, encode_line, sha256
 from tq_cert.evidence.errors import DamagedRunError, InvalidRecordError, StageOrderError
 from tq_cert.evidence.fields import EvidenceRecord, FilePath, Name, Sha256
 from tq_cert.evidence.manifest import Environment
+from tq_cert.evidence.paths import LOG, artifact_problem, record_path
 from tq_cert.evidence.reading import NotARecordError, decode
 from tq_cert.evidence.stage_record import Artifact, StageRecord, StageRun
 from tq_cert.lanes.files import write_whole
 from tq_cert.lanes.journal import drop_broken_end
-
-LOG = "stages.jsonl"
-STAGES = "stages"
 
 
 class Link(EvidenceRecord, frozen=True):
@@ -40,19 +38,6 @@ class Link(EvidenceRecord, frozen=True):
     path: FilePath
     sha256: Sha256
     previous: Sha256
-
-
-def record_path(stage: str) -> str:
-    """Where a stage's record lies within the run."""
-    return f"{STAGES}/{stage}.json"
-
-
-def artifact_problem(stage: str, path: str) -> str | None:
-    """Why a stage cannot leave an artifact at this path; None if it can."""
-    form = re.fullmatch(rf"{STAGES}/{stage}\.([A-Za-z0-9_.-]+)", path)
-    if form is None:
-        return f"is not {STAGES}/{stage}.SUFFIX"
-    return "is where its record and its XML lie" if form[1] in ("json", "xml") else None
 
 
 def append_stage(
@@ -117,8 +102,8 @@ def read_log(directory: Path) -> tuple[Link, ...]:
     path = directory / LOG
     try:
         drop_broken_end(path)
-        lines = path.read_bytes().splitlines() if path.exists() else []
-        return tuple(decode(line, Link) for line in lines)
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        return tuple(decode(line, Link, encode_line) for line in lines)
     except NotARecordError as error:
         raise DamagedRunError(LOG, str(error)) from error
     except OSError as error:
@@ -151,7 +136,9 @@ def _read_intact(directory: Path, path: str, digest: str) -> bytes:
 def _valid(record: StageRecord) -> StageRecord:
     """The record as it will be read: whole numbers of a float field become floats."""
     try:
-        return decode(encode(record), StageRecord)
+        series = tuple(replace(one, values=tuple(map(float, one.values))) for one in record.series)
+        cases = tuple(replace(one, seconds=float(one.seconds)) for one in record.cases)
+        return decode(encode(replace(record, series=series, cases=cases)), StageRecord)
     except NotARecordError as error:
         problems = [str(problem) for problem in error.problems]
     except (UnicodeEncodeError, OverflowError) as error:  # half a surrogate pair, or more than 64 bits

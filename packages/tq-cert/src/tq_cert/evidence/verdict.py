@@ -7,6 +7,7 @@ import msgspec
 
 from tq_cert.evidence.gates import GateResult, judge
 from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.paths import junit_path, record_path
 from tq_cert.evidence.policy.edition import Edition, StagePolicy
 from tq_cert.evidence.refusals import is_rehearsal, refusals_of
 from tq_cert.evidence.stage_record import StageRecord
@@ -78,7 +79,11 @@ def derive_stage(stage: StagePolicy, record: StageRecord, families: Sequence[str
     if record.status == "failed":
         return StageOutcome(stage.name, "failed", (record.reason or "failed",), ())
     gates = judge(stage, record.series, families, edition)
-    problems = (*_case_problems(record), *(_described(gate) for gate in gates if not gate.kept))
+    problems = (
+        *_case_problems(record),
+        *_missing_files(record, stage),
+        *(_described(gate) for gate in gates if not gate.kept),
+    )
     return StageOutcome(stage.name, "failed" if problems else "held", problems, gates)
 
 
@@ -101,6 +106,13 @@ def _case_problems(record: StageRecord) -> Iterator[str]:
     for case in record.cases:
         if case.outcome in ("failed", "error"):
             yield f"{case.name}: {case.message or case.outcome}"
+
+
+def _missing_files(record: StageRecord, stage: StagePolicy) -> Iterator[str]:
+    made = {record_path(record.stage), junit_path(record.stage), *(artifact.path for artifact in record.artifacts)}
+    for path in stage.artifacts:
+        if path not in made:
+            yield f"it left no {path}"
 
 
 def _described(gate: GateResult) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from tq_cert.evidence.fields import EvidenceRecord, Name, Number, SchemaVersion, Sha256, Text
+from tq_cert.evidence.fields import EditionName, EvidenceRecord, FilePath, Name, Number, SchemaVersion, Sha256, Text
 from tq_cert.evidence.metrics import Measure
 from tq_contract.records.certification import Bound
 
@@ -20,11 +20,12 @@ class Gate(EvidenceRecord, frozen=True):
 
 
 class StagePolicy(EvidenceRecord, frozen=True):
-    """What one stage has to show."""
+    """What one stage has to show, and which files it has to leave; its record and its XML always are among them."""
 
     name: Name
     families: tuple[Name, ...]
     presets: tuple[Name, ...]
+    artifacts: tuple[FilePath, ...]
     gates: Annotated[tuple[Gate, ...], Meta(min_length=1)]
 
 
@@ -58,7 +59,7 @@ class Edition(EvidenceRecord, frozen=True):
     """
 
     schema_version: SchemaVersion
-    edition: Annotated[str, Meta(pattern="^edition-[0-9]+$")]
+    edition: EditionName
     release: Text
     contract_sha256: Sha256
     windows: VersionWindows

@@ -52,7 +52,7 @@ def write() -> None:
 
 def _stage(stage: tq_contract.Stage) -> StagePolicy:
     gates = (Gate(one.metric, one.families, one.preset, one.bound, one.value) for one in stage.thresholds)
-    return StagePolicy(stage.name, stage.families, stage.presets, tuple(gates))
+    return StagePolicy(stage.name, stage.families, stage.presets, stage.artifacts, tuple(gates))
 
 
 if __name__ == "__main__":

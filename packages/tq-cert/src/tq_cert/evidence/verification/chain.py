@@ -5,8 +5,9 @@ from itertools import pairwise
 
 from tq_cert.evidence.canonical import digest_of, sha256
 from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.paths import LOG, MANIFEST, record_path
 from tq_cert.evidence.policy.edition import Edition
-from tq_cert.evidence.run_directory import LOG, Link, record_path
+from tq_cert.evidence.run_directory import Link
 from tq_cert.evidence.stage_record import StageRecord
 from tq_cert.evidence.verification import faults
 from tq_cert.evidence.verification.faults import Fault
@@ -61,6 +62,4 @@ def wrong_times(records: Sequence[StageRecord], manifest: Manifest) -> Iterator[
             )
         last = record.ended
     if manifest.sealed < last:
-        yield faults.WRONG_CLOCK.of(
-            "manifest.json", f"was sealed at {manifest.sealed}, before the last stage ended at {last}"
-        )
+        yield faults.WRONG_CLOCK.of(MANIFEST, f"was sealed at {manifest.sealed}, before the last stage ended at {last}")

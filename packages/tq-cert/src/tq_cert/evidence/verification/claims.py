@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from tq_cert.evidence.dsse import STATEMENT, keyid_of
+from tq_cert.evidence.dsse import keyid_of
+from tq_cert.evidence.paths import STATEMENT
 from tq_cert.evidence.signing import is_signature
 from tq_cert.evidence.statement import Statement
 from tq_cert.evidence.verification import faults

@@ -3,25 +3,26 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from tq_cert.evidence.bundle import MANIFEST
 from tq_cert.evidence.manifest import Manifest, Wheel
+from tq_cert.evidence.paths import MANIFEST
 from tq_cert.evidence.policy.edition import Edition
-from tq_cert.evidence.policy.load import known_editions
+from tq_cert.evidence.policy.load import known_editions, load_edition
 from tq_cert.evidence.refusals import DISTRIBUTIONS, refusals_of
 from tq_cert.evidence.verification import faults
 from tq_cert.evidence.verification.faults import Fault, reject
 
 
-def known_edition(name: str) -> str:
-    """The name of the edition, if this package carries it.
+def edition_of(manifest: Manifest) -> Edition:
+    """The edition of the policy that the manifest names.
 
     Raises:
-        RejectedError: it does not.
+        RejectedError: this package does not carry it.
+        DamagedEditionError: its file is not the one that was frozen.
     """
-    if name not in known_editions():
+    if manifest.policy not in known_editions():
         known = ", ".join(known_editions())
-        reject(faults.UNKNOWN_EDITION.of(MANIFEST, f"names the policy {name}; this release of tq-cert carries {known}"))
-    return name
+        reject(faults.UNKNOWN_EDITION.of(MANIFEST, f"names the policy {manifest.policy}; this tq-cert carries {known}"))
+    return load_edition(manifest.policy)
 
 
 def wrong_facts(manifest: Manifest, edition: Edition) -> Iterator[Fault]:
@@ -42,9 +43,10 @@ def wrong_facts(manifest: Manifest, edition: Edition) -> Iterator[Fault]:
     yield from _wheels(manifest)
     yield from _families(manifest, edition)
     derived = refusals_of(manifest.environment, manifest.wheels, manifest.models, edition)
-    if derived != manifest.refusals:
-        stated, due = (", ".join(one.code for one in refusals) or "none" for refusals in (manifest.refusals, derived))
-        yield faults.WRONG_REFUSALS.of(MANIFEST, f"states the refusals {stated}; its own facts give {due}")
+    stated, due = ([one.code for one in refusals] for refusals in (manifest.refusals, derived))
+    if stated != due:
+        listed = [", ".join(codes) or "none" for codes in (stated, due)]
+        yield faults.WRONG_REFUSALS.of(MANIFEST, f"states the refusals {listed[0]}; its own facts give {listed[1]}")
 
 
 def _wheels(manifest: Manifest) -> Iterator[Fault]:

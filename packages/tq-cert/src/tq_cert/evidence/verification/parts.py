@@ -1,21 +1,21 @@
 """The files of a bundle read as what they are: manifest, listing, statement, chain, records."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import msgspec
 
-from tq_cert.evidence.bundle import MANIFEST
 from tq_cert.evidence.canonical import encode, encode_line
-from tq_cert.evidence.dsse import STATEMENT, DsseEnvelope, payload_of
-from tq_cert.evidence.listing import DIGESTS, Listing
+from tq_cert.evidence.dsse import DsseEnvelope, payload_of
+from tq_cert.evidence.listing import Listing
 from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.paths import DIGESTS, LOG, MANIFEST, STATEMENT
 from tq_cert.evidence.reading import NotARecordError, decode
-from tq_cert.evidence.run_directory import LOG, Link
+from tq_cert.evidence.run_directory import Link
 from tq_cert.evidence.stage_record import StageRecord
 from tq_cert.evidence.statement import Statement
 from tq_cert.evidence.verification import faults
-from tq_cert.evidence.verification.faults import Fault, Kind, reject
+from tq_cert.evidence.verification.faults import Fault, reject
 
 R = TypeVar("R", bound=msgspec.Struct)
 VERSION = 1
@@ -39,10 +39,7 @@ def read_claim(files: Mapping[str, bytes]) -> Claim:
     payload = payload_of(envelope)
     if payload is None:
         reject(faults.NOT_CANONICAL.of(STATEMENT, "its payload is not base64 as this project writes it"))
-    statement = _read(payload, STATEMENT, Statement, faults.NOT_A_STATEMENT)
-    if encode(statement) != payload:
-        reject(faults.NOT_CANONICAL.of(STATEMENT, "its payload is not in the form in which statements are written"))
-    return Claim(envelope, payload, statement)
+    return Claim(envelope, payload, _read(payload, STATEMENT, Statement, encode))
 
 
 def read_manifest(files: Mapping[str, bytes]) -> Manifest:
@@ -57,11 +54,7 @@ def read_listing(files: Mapping[str, bytes]) -> Listing:
 
 def read_links(files: Mapping[str, bytes]) -> tuple[Link, ...]:
     """The lines of the log; see `read_record`."""
-    content = _content(files, LOG)
-    links = tuple(_read(line, LOG, Link, faults.NOT_A_RECORD) for line in content.splitlines())
-    if b"".join(encode_line(link) for link in links) != content:
-        reject(faults.NOT_CANONICAL.of(LOG, "is not in the form in which the log is written"))
-    return links
+    return tuple(_read(line, LOG, Link, encode_line) for line in _content(files, LOG).splitlines(keepends=True))
 
 
 def read_stage(files: Mapping[str, bytes], path: str) -> StageRecord:
@@ -75,11 +68,7 @@ def read_record(files: Mapping[str, bytes], path: str, kind: type[R]) -> R:
     Raises:
         RejectedError: the file is missing, is no such record, or is not in the form in which records are written.
     """
-    content = _content(files, path)
-    record = _read(content, path, kind, faults.NOT_A_RECORD)
-    if encode(record) != content:
-        reject(faults.NOT_CANONICAL.of(path, "is not in the form in which records are written"))
-    return record
+    return _read(_content(files, path), path, kind, encode)
 
 
 def _content(files: Mapping[str, bytes], path: str) -> bytes:
@@ -93,11 +82,12 @@ def missing(path: str) -> Fault:
     return faults.MISSING_FILE.of(path, "is missing")
 
 
-def _read(content: bytes, path: str, kind: type[R], not_a_record: Kind) -> R:
+def _read(content: bytes, path: str, kind: type[R], write: Callable[[R], bytes]) -> R:
     try:
-        return decode(content, kind)
+        return decode(content, kind, write)
     except NotARecordError as error:
         if error.version is not None and error.version > VERSION:
             reject(faults.FUTURE_SCHEMA.of(path, f"has schema version {error.version}; this verifier knows {VERSION}"))
-        fault = faults.NOT_JSON if error.text else not_a_record
+        shape = faults.NOT_A_STATEMENT if kind is Statement else faults.NOT_A_RECORD
+        fault = {"text": faults.NOT_JSON, "shape": shape, "form": faults.NOT_CANONICAL}[error.at_fault]
         raise faults.RejectedError(fault.of(path, str(problem)) for problem in error.problems) from error

@@ -11,8 +11,8 @@ class Report(msgspec.Struct, frozen=True):
 
     Attributes:
         bundle: path as it was given.
-        faults: everything that is wrong; empty for an intact bundle with the wanted verdict.
-        verdict: as derived; None where the faults do not let it be derived.
+        verdict: as derived, with every stage and gate; None if the bundle has faults of its own.
+        faults: everything that is wrong; empty for an intact bundle that is what was asked for.
         policy: edition that it was derived by, or None.
         families: in scope.
         wheels: that the bundle is about, by file name, with their SHA-256.
@@ -20,8 +20,8 @@ class Report(msgspec.Struct, frozen=True):
     """
 
     bundle: str
+    verdict: Verdict | None
     faults: tuple[Fault, ...]
-    verdict: Verdict | None = None
     policy: str | None = None
     families: tuple[str, ...] = ()
     wheels: dict[str, str] = {}

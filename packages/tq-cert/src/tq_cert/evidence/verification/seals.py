@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from tq_cert.evidence.bundle import MANIFEST
 from tq_cert.evidence.canonical import sha256
-from tq_cert.evidence.dsse import STATEMENT
-from tq_cert.evidence.listing import DIGESTS, Listing
+from tq_cert.evidence.listing import Listing
+from tq_cert.evidence.paths import DIGESTS, MANIFEST, STATEMENT
 from tq_cert.evidence.statement import Predicate
 from tq_cert.evidence.verification import faults
 from tq_cert.evidence.verification.faults import Fault

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from tq_cert.evidence.canonical import sha256
-from tq_cert.evidence.junit import junit, junit_path
+from tq_cert.evidence.junit import junit
 from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.paths import artifact_problem, junit_path, record_path
 from tq_cert.evidence.policy.edition import StagePolicy
-from tq_cert.evidence.run_directory import artifact_problem, record_path
 from tq_cert.evidence.stage_record import StageRecord
 from tq_cert.evidence.verdict import StageOutcome
 from tq_cert.evidence.verification import faults

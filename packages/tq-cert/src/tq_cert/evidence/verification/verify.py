@@ -16,15 +16,13 @@ from pathlib import Path
 import msgspec
 
 from tq_cert.errors import FileAccessError
-from tq_cert.evidence.bundle import MANIFEST
 from tq_cert.evidence.canonical import digest_of, sha256
-from tq_cert.evidence.dsse import STATEMENT
-from tq_cert.evidence.junit import junit_path
-from tq_cert.evidence.listing import DIGESTS, Listing
+from tq_cert.evidence.listing import Listing
 from tq_cert.evidence.manifest import Manifest
+from tq_cert.evidence.paths import DIGESTS, LOG, MANIFEST, STATEMENT, junit_path, record_path
 from tq_cert.evidence.policy.edition import Edition
-from tq_cert.evidence.policy.load import known_editions, load_edition
-from tq_cert.evidence.run_directory import LOG, Link, record_path
+from tq_cert.evidence.policy.load import known_editions
+from tq_cert.evidence.run_directory import Link
 from tq_cert.evidence.stage_record import StageRecord
 from tq_cert.evidence.statement import PolicyClaim, Statement, statement_of
 from tq_cert.evidence.verdict import Verdict, VerdictName, derive
@@ -32,7 +30,7 @@ from tq_cert.evidence.verification import faults, parts
 from tq_cert.evidence.verification.chain import broken_links, misplaced_links, wrong_times
 from tq_cert.evidence.verification.claims import wrong_claims, wrong_signatures
 from tq_cert.evidence.verification.contents import read_contents
-from tq_cert.evidence.verification.facts import known_edition, wrong_facts
+from tq_cert.evidence.verification.facts import edition_of, wrong_facts
 from tq_cert.evidence.verification.faults import Fault, RejectedError
 from tq_cert.evidence.verification.report import Report
 from tq_cert.evidence.verification.seals import broken_seals
@@ -62,7 +60,7 @@ def verify(
     try:
         report = verify_files(read_contents(bundle), str(bundle), key)
     except RejectedError as rejected:
-        return Report(str(bundle), rejected.faults)
+        return Report(str(bundle), None, rejected.faults)
     unmet = (*_other_verdict(report, bundle.name, require), *_uncertified(report, wheels))
     return msgspec.structs.replace(report, faults=(*report.faults, *unmet))
 
@@ -75,7 +73,7 @@ def verify_files(files: Mapping[str, bytes], name: str, key: bytes | None = None
     """
     claim = parts.read_claim(files)
     manifest, listing = _sealed(files, claim.statement)
-    edition = load_edition(known_edition(manifest.policy))
+    edition = edition_of(manifest)
     links, records = _chain(files, manifest, edition)
     verdict = derive(manifest, records, edition)
     derived = _derived(manifest, listing, links, verdict, claim.statement)
@@ -90,8 +88,8 @@ def verify_files(files: Mapping[str, bytes], name: str, key: bytes | None = None
     signer = claim.statement.predicate.signer
     return Report(
         name,
+        None if found else verdict,
         found,
-        verdict,
         manifest.policy,
         manifest.families,
         {wheel.file: wheel.sha256 for wheel in manifest.wheels},
