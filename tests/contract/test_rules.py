@@ -56,7 +56,7 @@ BROKEN = {
         (lambda d: put(d, "/packages/0/public", ["pack", "unpack", "pack"]), ["/packages/0/public/2"]),
     ],
     "workflows_are_unique": [
-        (lambda d: copy_of_first(d, "workflows"), ["/workflows/2/file"]),
+        (lambda d: copy_of_first(d, "workflows"), ["/workflows/4/file"]),
         (
             lambda d: put(d, "/workflows/0/jobs", [d["workflows"][0]["jobs"][0]] * 2),
             ["/workflows/0/jobs/1/name"],

@@ -80,7 +80,7 @@ PLANTED = [
     Planted("second_copies", f"{MLX}/support.py", "", '\nOLD = {"high_compression": 1}\n', "'high_compression'"),
     Planted("second_copies", f"{MLX}/support.py", "", '\nALLOWED = ("llama", "gemma")\n', "gemma, llama"),
     Planted("second_copies", f"{MLX}/support.py", "", '\nOK = SLIDING == "gemma3_text"\n', "gemma3_text"),
-    Planted("second_copies", f"{MLX}/support.py", "", "\nMOST_MEAN_KL_RATIO = 0.4\n", "a threshold"),
+    Planted("second_copies", f"{MLX}/support.py", "", "\nMOST_MEAN_KL_RATIO = 0.5\n", "a threshold"),
     Planted("second_copies", f"{MLX}/hooks.py", "", '\nWINDOW = ">=0.32,<0.33"\n', "a version window"),
     Planted(
         "second_copies", f"{MLX}/state_check.py", "tq_contract.load().state.schema_version", "4", "SCHEMA_VERSION = 4"

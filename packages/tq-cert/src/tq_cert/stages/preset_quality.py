@@ -81,6 +81,8 @@ def measure_window(setting: Setting, recorder: Recorder, family: str, tokens: tu
     for follower in followers:
         record(recorder, follower, At(family, context=len(tokens), prompt=prompt))
     mx.clear_cache()
+    for follower in followers[1:]:
+        check_codes_were_read(follower.method.name, follower.caches, follower.kl)
 
 
 def follow(follower: Follower, expected: Expected, logits: mx.array) -> None:
@@ -99,7 +101,6 @@ def record(recorder: Recorder, follower: Follower, at: At) -> None:
     recorder.add("kl", "nats", follower.kl, own)
     recorder.add("flips", "share", follower.flips, own)
     recorder.add("stored_bits", "bits per value", [tq_mlx.status(follower.caches).bits_per_value or 0.0], own)
-    check_codes_were_read(follower.method.name, follower.caches, follower.kl)
 
 
 def rounded(values: Iterable[float]) -> list[float]:
