@@ -1,6 +1,6 @@
 """`tq-cert run` on a machine and with stages that are made up; run as a script, with the arguments of `tq-cert`.
 
-FAKE_MACHINE is "linux" or "mac", FAKE_RESULTS the folder of the stages' results (see `write_results`), FAKE_WAIT the
+FAKE_MACHINE is one of MACHINES, FAKE_RESULTS the folder of the stages' results (see `write_results`), FAKE_WAIT the
 most milliseconds that a stage waits.
 """
 
@@ -37,7 +37,7 @@ LINUX = Environment(
 MAC = msgspec.structs.replace(
     LINUX, system="Darwin", machine="arm64", backend="metal", device="Apple M4 Max", hardware="Mac16,5"
 )
-MACHINES = {"linux": LINUX, "mac": MAC}
+MACHINES = {"linux": LINUX, "newer linux": msgspec.structs.replace(LINUX, python="3.12.4"), "mac": MAC}
 MODELS = tuple(
     Model(family, "Tiny", model_type, True, None, "1" * 64, "2" * 64, "float32")
     for family, model_type in (("llama", "llama"), ("gemma", "gemma3_text"))
@@ -58,7 +58,7 @@ def main():
     sys.exit(cli(sys.argv[1:]))
 
 
-def write_results(folder, machine, failing=None):
+def write_results(folder, machine, failing=None, families=("llama", "gemma")):
     """Write a result for every stage, whose samples keep every gate but those of one that is to fail."""
     for policy in load_edition(CURRENT).stages:
         lacks_metal = policy.name == "kernels" and machine != "mac"
@@ -72,13 +72,13 @@ def write_results(folder, machine, failing=None):
             ended=utc_now(),
             environment_sha256=digest_of(MACHINES[machine]),
             cases=() if lacks_metal else (Case("it ran", "passed", 0.1, None),),
-            series=() if lacks_metal else tuple(series_of(policy, broken=policy.name == failing)),
+            series=() if lacks_metal else tuple(series_of(policy, families, broken=policy.name == failing)),
         )
         artifacts = {"stages/dense_vs_tq.md": b"a table\n"} if policy.name == "dense_vs_tq" else {}
         (folder / f"{policy.name}.json").write_bytes(msgspec.json.encode(StageResult(measured, artifacts)))
 
 
-def series_of(policy, *, broken):
+def series_of(policy, families, *, broken):
     """Samples that keep every gate of the stage, or break those with an upper bound."""
     edition = load_edition(CURRENT)
     measures = {gate.metric: edition.measure(gate.metric) for gate in policy.gates}
@@ -87,7 +87,7 @@ def series_of(policy, *, broken):
         own = [measure for measure in measures.values() if measure.series == name]
         gates = [gate for gate in policy.gates if gate.metric in {measure.metric for measure in own}]
         values = (16.0, 256.0, 4096.0) if name == "prompt_tokens" else (value_for(gates, broken=broken),) * 200
-        for family in policy.families or (None,):
+        for family in [family for family in policy.families if family in families] if policy.families else [None]:
             for prompt in prompts:
                 for preset in policy.presets or (None,):
                     yield Series(name, "x", family, preset, 4096, prompt, None, values)

@@ -1,6 +1,5 @@
 """From a run's records to its verdict: every gate can fail alone, and what is missing is never passed over."""
 
-
 import msgspec
 import pytest
 
