@@ -236,3 +236,18 @@ def test_a_copy_goes_its_own_way():
 
 def test_mlx_lm_would_not_take_it_for_its_own_quantized_cache():
     assert not hasattr(TurboQuantKVCache(SMALL), "bits")
+
+
+@pytest.mark.parametrize("name", ["uniform_k4v4", "lloyd_k4v4", "equal_noise_k4v4"])
+def test_four_bits_and_a_tail_take_at_most_three_tenths_of_a_16_bit_cache(name):
+    """After a prompt of 4096 tokens and 64 more, both caches with the growth capacity that they allocate."""
+    (config,) = TurboQuantConfig.from_preset(name).for_layers([1.0])
+    compressed, dense = TurboQuantKVCache(config), KVCache()
+    keys, values = keys_and_values(4160, heads=3, dtype=mx.bfloat16)
+    for first, count in [
+        *((first, 512) for first in range(0, 4096, 512)),
+        *((first, 1) for first in range(4096, 4160)),
+    ]:
+        for cache in (compressed, dense):
+            cache.update_and_fetch(keys[..., first : first + count, :], values[..., first : first + count, :])
+    assert compressed.nbytes / dense.nbytes <= 0.30
