@@ -17,6 +17,7 @@ from tq_cert.errors import CodesNotReadError
 from tq_cert.lanes.decode.settings import DENSE, QUANTIZED, Shape
 from tq_core import Code, Codec
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache
+from tq_mlx.kernels.choose import path_for
 
 QUANTIZED_BITS, QUANTIZED_GROUP = 4, 64
 
@@ -109,7 +110,9 @@ def compressing(config: TurboQuantConfig) -> Callable[[mx.array, mx.array, Shape
         def attend(q: mx.array) -> mx.array:
             return tq_mlx.streaming_attention(q, k, v, scale=shape.head_dim**-0.5)
 
-        path = f"K {product_of(k.codec, k.code, rows)}, V {product_of(v.codec, v.code, rows)}"
+        kernel = path_for(k, v)
+        products = f"K {product_of(k.codec, k.code, rows)}, V {product_of(v.codec, v.code, rows)}"
+        path = str(kernel) if kernel.variant else products
         attend(mx.zeros((keys.shape[0], shape.query_heads, 1, shape.head_dim), dtype=keys.dtype))
         if not cache.reads.count:
             raise CodesNotReadError(config.label, f"a context of {keys.shape[2]} tokens leaves nothing coded")
