@@ -4,11 +4,13 @@ Options of mlx_lm.server other than those below follow a --, such as: tq-mlx ser
 """
 
 import argparse
+import logging
+import os
 import sys
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 from tq_mlx import openblas
 from tq_mlx.cli.arguments import positive
@@ -49,7 +51,19 @@ def serve(options: argparse.Namespace) -> int:
         print(f"tq-mlx: {openblas.ADVICE}", file=sys.stderr)
     arguments = ["--model", options.model, "--host", options.host, "--port", str(options.port)]
     run_server([*arguments, *options.server_options], Compression(config, calibration, options.research))
-    return 0
+    leave()
+
+
+def leave() -> NoReturn:
+    """End the process well, now that the server has stopped.
+
+    An interpreter that ends by itself after another thread has computed is aborted by MLX 0.32 on Linux, mlx-lm's own
+    server included: a thread of MLX's is still to be joined then.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def calibration_text(file: Path | None) -> str:
