@@ -134,4 +134,16 @@ inline void load_2(const word* from, word* to) {
   std::copy(from, from + 2, to);
 }
 
+/// Threadgroups run one after the other here: the last of them is the last to arrive.
+inline bool arrives_last(const word* ticket, int count, int index, word* arrival) {
+  fibres::barrier();
+  if (index == 0) {
+    word& counted = *const_cast<word*>(ticket);
+    *arrival = counted;
+    counted = int(counted) == count - 1 ? 0 : counted + 1;
+  }
+  fibres::barrier();
+  return int(*arrival) == count - 1;
+}
+
 }  // namespace tq

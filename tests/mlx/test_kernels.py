@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kernel_executor.executor import run_by_executor
 from tq_core import Codec, MseCodec, UniformCodec
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache
-from tq_mlx.kernels.fused import Lengths, Tuning, fused_attention
+from tq_mlx.kernels.fused import TUNING, Lengths, Tuning, fused_attention
 from tq_mlx.kernels.launch import INPUTS, Pass
 from tq_mlx.kernels.variant import Variant
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
@@ -41,6 +41,9 @@ CASES = [
     Case(MseCodec(bits=5), UniformCodec(bits=6), 64, mx.float16, None, (2, 2)),
     Case(UniformCodec(bits=3), UniformCodec(bits=2), 128, mx.float32, 64, (4, 1)),
     Case(UniformCodec(bits=8), MseCodec(bits=5), 256, mx.bfloat16, 32, (2, 1)),
+    Case(MseCodec(bits=4), MseCodec(bits=3), 128, mx.bfloat16, 64, (4, 1)),
+    Case(MseCodec(bits=3), MseCodec(bits=2), 64, mx.float16, 64, (2, 1)),
+    Case(MseCodec(bits=6), UniformCodec(bits=3), 128, mx.bfloat16, 64, (4, 1)),
 ]
 
 SEGMENTS = [(4, 16, 16), (0, 0, 1), (4, 0, 16), (0, 100, 64)]
@@ -81,7 +84,8 @@ def attend(dialect: str, case: Case, q: mx.array, keys, values, *, run=None, **r
     block = keys.centre.block if keys.centre and keys.centre.deviations else None
     variant = Variant.of(case.keys, case.values, (case.head_dim, case.head_dim), block, case.dtype)
     scale = case.head_dim**-0.5
-    return fused_attention(variant, q, keys, values, scale=scale, run=run or run_by_executor(dialect), **rest)
+    run = run or run_by_executor(dialect)
+    return fused_attention(variant, q, keys, values, **{"scale": scale, "run": run, "tuning": TUNING[dialect]} | rest)
 
 
 def history(view: TurboQuantKeysView | TurboQuantValuesView, row: int, lengths: Lengths) -> np.ndarray:
@@ -132,7 +136,8 @@ def test_the_kernel_equals_plain_attention(dialect, case, data):
     seed, causal = data.draw(st.integers(0, 99)), data.draw(st.booleans())
     keys, values = views(case, batch, tokens, length, segments, seed)
     q = queries_for(case, batch, length, seed)
-    tuning = Tuning(threadgroups=data.draw(st.sampled_from([1, 8, 64])))
+    one_launch = dialect == "cuda" and data.draw(st.booleans())
+    tuning = Tuning(threadgroups=data.draw(st.sampled_from([1, 8, 64])), one_launch=one_launch)
     found = attend(dialect, case, q, keys, values, causal=causal, tuning=tuning)
     assert_equal(found, plain_attention(q, keys, values, causal, same_lengths(keys)))
 
@@ -178,13 +183,12 @@ def test_a_growing_history_compiles_nothing_anew_and_copies_nothing():
 
     def run(call: Pass, inputs: list[mx.array]) -> list[mx.array]:
         calls.append(call)
-        if call.entry == "attend":
-            given = dict(zip(INPUTS["attend"], inputs, strict=True))
-            assert given["key_words"] is keys.code.words
-            assert given["tail_values"] is values.tail
+        given = dict(zip(INPUTS[call.entry], inputs, strict=True))
+        assert given["key_words"] is keys.code.words
+        assert given["tail_values"] is values.tail
         return [mx.zeros(shape, dtype=dtype) for shape, dtype in zip(call.shapes, call.dtypes, strict=True)]
 
     for tokens in (100, 700, 3000):
         keys, values = views(case, 1, tokens, 1, (4, 16, 16), 0)
         attend("cuda", case, queries_for(case, 1, 1, 0), keys, values, causal=False, run=run)
-    assert len({(call.entry, call.constants) for call in calls}) == 2
+    assert len({(call.entry, call.constants) for call in calls}) == 1

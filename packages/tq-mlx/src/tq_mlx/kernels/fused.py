@@ -1,8 +1,9 @@
-"""Fused decode attention: two kernel launches that read packed codes, whatever the length of the history.
+"""Fused decode attention: kernels that read packed codes, whatever the length of the history.
 
-The first pass splits the history among threadgroups; the second merges the splits and rotates the result back. Lengths
-are data, so a growing cache never compiles anew, and the buffers are read at full capacity, so nothing is copied. What
-depends on shapes and lengths alone is worked out once per step, not per layer.
+The history is split among threadgroups; what they found is merged and rotated back by the last of them to finish, or
+where none can know that it is the last, by a second launch. Lengths are data, so a growing cache never compiles anew,
+and the buffers are read at full capacity, so nothing is copied. What depends on shapes and lengths alone is worked out
+once per step, not per layer.
 """
 
 import math
@@ -14,9 +15,11 @@ import mlx.core as mx
 
 from tq_core import Code, ScalarCode
 from tq_core.rotation import signs
-from tq_mlx.kernels.launch import Pass, Run
+from tq_mlx.kernels.launch import LANES, Pass, Run
 from tq_mlx.kernels.source_text import Dialect
+from tq_mlx.kernels.tickets import ticket
 from tq_mlx.kernels.variant import Variant, nothing
+from tq_mlx.segments import round_up
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
 QUERIES = 8
@@ -26,7 +29,7 @@ TOKENS = 16
 """Tokens that 32 lanes take at a time."""
 
 MERGERS = 8
-"""Groups of 32 lanes per threadgroup of the second pass."""
+"""Groups of 32 lanes per threadgroup of the second launch."""
 
 MOST_SHARED = 256
 """From this head dimension on a lane needs so many registers that threadgroups cannot share a multiprocessor."""
@@ -42,18 +45,23 @@ class Tuning:
         residents: threadgroups that share a multiprocessor.
         ahead: tiles that loads run ahead of their use.
         most_blocks: means of blocks that one split can hold in shared memory.
+        shared: bytes of shared memory that a threadgroup has.
+        one_launch: whether the last threadgroup merges; else a second launch does.
     """
 
-    threadgroups: int = 528
-    simds: int = 4
-    residents: int = 4
+    threadgroups: int = 264
+    simds: int = 8
+    residents: int = 2
     ahead: int = 1
-    most_blocks: int = 512
+    most_blocks: int = 192
+    shared: int = 48 << 10
+    one_launch: bool = True
 
 
 TUNING: dict[Dialect, Tuning] = {
     "cuda": Tuning(),  # as measured on an H200
-    "metal": Tuning(threadgroups=160, most_blocks=256),  # within 32 KiB of threadgroup memory; not measured
+    # Not measured. Metal orders no writes between threadgroups of a launch.
+    "metal": Tuning(threadgroups=160, simds=4, residents=4, shared=32 << 10, one_launch=False),
 }
 
 Lengths = tuple[int, int, int, int]
@@ -62,10 +70,11 @@ Lengths = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Work:
-    """What the two passes are told about shapes and lengths."""
+    """What is launched, and what it is told about shapes and lengths."""
 
     attend: Pass
-    reduce: Pass
+    reduce: Pass | None  # where it is a launch of its own
+    tickets: int  # that the one launch needs
     plan: mx.array  # eight numbers for all rows, and each row's lengths
     factors: mx.array  # eight numbers, and the rotation's signs
 
@@ -102,7 +111,7 @@ def fused_attention(
     work = work_for(
         variant, tuple(queries.shape), keys.shape[1], keys.codec.rotation.seed, lengths, scale, causal, tuning
     )
-    parts = run(
+    found = run(
         work.attend,
         [
             queries,
@@ -116,10 +125,12 @@ def fused_attention(
             *(nothing(queries.dtype) if side is None else side for side in (keys.tail, values.tail)),
             work.plan,
             work.factors,
+            *([] if work.reduce else [ticket(work.tickets)]),
         ],
     )
-    (out,) = run(work.reduce, [*parts, work.plan, work.factors])
-    return out
+    if work.reduce:
+        found = run(work.reduce, [*found, work.plan, work.factors])
+    return found[-1]
 
 
 @lru_cache(maxsize=64)
@@ -133,39 +144,60 @@ def work_for(
     causal: bool,
     tuning: Tuning,
 ) -> Work:
-    """Return what the passes are told for queries of that shape; the layers of a model share it."""
+    """Return what is launched for queries of that shape; the layers of a model share it."""
     batch, heads, length, head_dim = shape
     group = heads // kv_heads
     tiles = -(-group * length // QUERIES)
     packed = max(row[1] for row in lengths)
     splits = splits_of(packed, batch * kv_heads * tiles, variant.block, tuning)
     shift = variant.block.bit_length() - 1 if variant.block else 0
-    parts = (batch * kv_heads * tiles * splits, QUERIES)
-    cut = (("SIMDS", tuning.simds), ("AHEAD", tuning.ahead), ("MOST_BLOCKS", tuning.most_blocks))
+    pairs = batch * kv_heads
+    parts = (pairs * tiles * splits, QUERIES)
+    cut = (
+        ("SIMDS", tuning.simds),
+        ("AHEAD", tuning.ahead),
+        ("MOST_BLOCKS", tuning.most_blocks),
+        ("COPIES", copies_of(variant, tuning)),
+    )
     factors = (scale * math.log2(math.e), variant.keys.step, variant.values.step)
+    one = tuning.one_launch
+    attend = Pass(
+        entry="whole" if one else "attend",
+        shapes=[(*parts, head_dim), (*parts, 2), *([shape] if one else [])],
+        dtypes=[mx.float32, mx.float32, *([variant.dtype] if one else [])],
+        constants=(*variant.constants, *cut),
+        groups=(splits * tiles, pairs),
+        simds=tuning.simds,
+        residents=tuning.residents if head_dim < MOST_SHARED else 0,
+    )
+    reduce = Pass(
+        entry="reduce",
+        shapes=[shape],
+        dtypes=[variant.dtype],
+        constants=(("HEAD_DIM", head_dim), ("T", variant.dtype), ("SIMDS", MERGERS)),
+        groups=(tiles, pairs),
+        simds=MERGERS,
+    )
     return Work(
-        attend=Pass(
-            entry="attend",
-            shapes=[(*parts, head_dim), (*parts, 2)],
-            dtypes=[mx.float32, mx.float32],
-            constants=(*variant.constants, *cut),
-            groups=(splits * tiles, batch * kv_heads),
-            simds=tuning.simds,
-            residents=tuning.residents if head_dim < MOST_SHARED else 0,
-        ),
-        reduce=Pass(
-            entry="reduce",
-            shapes=[shape],
-            dtypes=[variant.dtype],
-            constants=(("HEAD_DIM", head_dim), ("T", variant.dtype), ("SIMDS", MERGERS)),
-            groups=(group * length, batch * kv_heads),
-            simds=MERGERS,
-        ),
+        attend=attend,
+        reduce=None if one else reduce,
+        tickets=round_up(pairs * tiles, LANES),
         plan=mx.array(
             [splits, tiles, group, length, shift, int(causal), kv_heads, 0, *chain(*lengths)], dtype=mx.int32
         ),
         factors=mx.concatenate([mx.array([*factors, *[0.0] * 5]), signs(seed, 0, head_dim)]),
     )
+
+
+def copies_of(variant: Variant, tuning: Tuning) -> int:
+    """Return how many copies of the tables of pairs fit into shared memory: at best, each lane has its own."""
+    taken = 4 * (2 * QUERIES * variant.head_dim + 2 * QUERIES * (tuning.simds + 1) + 4 * QUERIES)
+    taken += 4 * QUERIES * (tuning.most_blocks + 1) if variant.block else 0
+    taken += sum(4 << side.bits for side in (variant.keys, variant.values) if side.table)
+    copies = LANES
+    while copies > 1 and taken + copies * variant.pair_bytes > tuning.shared:
+        copies //= 2
+    return copies
 
 
 def splits_of(packed: int, pairs: int, block: int | None, tuning: Tuning) -> int:
@@ -177,7 +209,7 @@ def splits_of(packed: int, pairs: int, block: int | None, tuning: Tuning) -> int
         block: tokens that share a mean, or None.
         tuning: how the work is cut.
     """
-    most = max(1, packed // (TOKENS * tuning.simds))
+    most = max(1, packed // (2 * TOKENS * tuning.simds))
     least = 1 if block is None else -(-packed // (tuning.most_blocks * block - 2 * block))
     least = min(max(least, tuning.threadgroups // pairs), max(most, least))
 

@@ -13,6 +13,8 @@ from tq_mlx.kernels.source_text import Constants
 HEAD_DIMS = (64, 128, 256)
 WIDTHS = (2, 3, 4, 5, 6, 8)
 LEAST_BLOCK = 16
+MOST_PAIRED = 4
+"""Bits of the largest codebook that is a table of pairs of centroids."""
 DTYPES = (mx.bfloat16, mx.float16, mx.float32)
 
 
@@ -47,6 +49,10 @@ class Codes:
     def step(self) -> float:
         """What a code's value is counted in."""
         return 1.0 if self.table else UNIFORM_STEP[self.bits]
+
+    def form(self, exact: bool) -> int:
+        """Return how codes become values: GRID, PAIRS or TABLE of the kernel's text; a table of pairs is not exact."""
+        return 0 if not self.table else 1 if self.bits <= MOST_PAIRED and not exact else 2
 
     def centroids(self) -> mx.array:
         """Return the codebook as halves, and behind it what rounding took from them; eight zeros for a grid."""
@@ -93,15 +99,22 @@ class Variant:
         return cls(head_dims[0], *coded, block, dtype)
 
     @property
+    def pair_bytes(self) -> int:
+        """Bytes of the tables of pairs; sides of the same width share one."""
+        exact = self.dtype == mx.float32
+        return sum({side.bits: 4 << 2 * side.bits for side in (self.keys, self.values) if side.form(exact) == 1}.values())
+
+    @property
     def constants(self) -> Constants:
         """What is compiled into the first pass."""
+        exact = self.dtype == mx.float32
         return (
             ("HEAD_DIM", self.head_dim),
             ("KEY_BITS", self.keys.bits),
-            ("KEY_TABLE", self.keys.table),
+            ("KEY_FORM", self.keys.form(exact)),
             ("VALUE_BITS", self.values.bits),
-            ("VALUE_TABLE", self.values.table),
-            ("EXACT", self.dtype == mx.float32),
+            ("VALUE_FORM", self.values.form(exact)),
+            ("EXACT", exact),
             ("SHIFTED", self.block is not None),
             ("T", self.dtype),
         )

@@ -87,4 +87,16 @@ __device__ __forceinline__ void load_2(const word* from, word* to) {
   asm("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(to[0]), "=r"(to[1]) : "l"(from));
 }
 
+/// Whether this threadgroup is the last of `count` at a ticket: it then sees what all of them wrote.
+///
+/// The ticket is an argument, which MLX takes for read-only; behind the last threadgroup it is zero again.
+__device__ __forceinline__ bool arrives_last(const word* ticket, int count, int index, word* arrival) {
+  __threadfence();
+  __syncthreads();
+  if (index == 0) *arrival = atomicInc(const_cast<word*>(ticket), count - 1);
+  __syncthreads();
+  __threadfence();
+  return *arrival == count - 1;
+}
+
 }  // namespace tq
