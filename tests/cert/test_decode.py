@@ -13,7 +13,7 @@ import mlx.core as mx
 
 from tq_cert.cli import main
 from tq_cert.lanes.decode import copying
-from tq_cert.lanes.decode.attention import Case, chain, layer_of
+from tq_cert.lanes.decode.attention import Case, chain, distinct_caches, layer_of
 from tq_cert.lanes.decode.document import page, read
 from tq_cert.lanes.decode.methods import forms, read_bytes
 from tq_cert.lanes.decode.record import AttentionRow, CopyRow, DecodeReport, StepRow
@@ -37,7 +37,7 @@ def written(tiny_llama_directory: Path, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(copying.SIZE, "cpu", 1 << 16)
-        command = [*QUICK, "--contexts", "260,300", "--batch", "1,2", "--layers-per-eval", "2"]
+        command = [*QUICK, "--contexts", "260,300", "--batch", "1,2", "--layers-per-eval", "2", "--pipeline", "2"]
         command += ["--presets", "uniform_k4v4,lloyd_k4v4", "--model", str(tiny_llama_directory)]
         command += ["--step-contexts", "260", "--out", str(folder / "report.json")]
         assert main([*command, "--markdown", str(folder / "report.md"), "--plot", str(folder / "plot.svg")]) == 0
@@ -109,9 +109,15 @@ def test_layers_of_a_chain_have_caches_of_their_own_and_wait_for_each_other() ->
     form = next(forms(()))
     layers = [layer_of(form, CASE, seed) for seed in range(2)]
     q = mx.random.normal((2, 4, 1, 64))
-    first = layers[0].attend(2 * q)
-    assert not mx.allclose(first, layers[1].attend(2 * q)).item()
-    assert mx.array_equal(chain(layers, q)(), layers[1].attend(q + first)).item()
+    first = layers[0].attend(q)
+    assert not mx.allclose(first, layers[1].attend(q)).item()
+    assert mx.array_equal(chain(layers, q)(), layers[1].attend(first)).item()
+
+
+def test_layers_share_caches_where_memory_is_short(report: DecodeReport) -> None:
+    settings = msgspec.structs.replace(report.settings, layers=16, memory_gb=8)
+    assert [distinct_caches(nbytes, settings) for nbytes in (1000, 10**9, 3 * 10**9, 9 * 10**9)] == [16, 8, 2, 1]
+    assert {row.caches for row in report.rows if isinstance(row, AttentionRow)} == {2}
 
 
 def test_what_cannot_be_measured_is_reported_with_the_reason(
@@ -163,6 +169,8 @@ def test_contexts_are_filled(tiny_llama_loaded) -> None:
         (["--batch", "0"], "0 is too small"),
         (["--repeats", "2"], "2 is too small"),
         (["--layers-per-eval", "0"], "0 is too small"),
+        (["--pipeline", "0"], "0 is too small"),
+        (["--memory", "0"], "0 is too small"),
         (["--plot", "x.bmp"], "x.bmp"),
     ],
     ids=str,

@@ -15,14 +15,16 @@ import mlx.core as mx
 
 from tq_mlx.errors import ConfigError
 from tq_mlx.kernels.failures import failure_of, record_failure
-from tq_mlx.kernels.fused import TUNING, fused_attention
+from tq_mlx.kernels.fused import fused_attention
 from tq_mlx.kernels.launch import run_on
 from tq_mlx.kernels.source_text import Dialect
 from tq_mlx.kernels.trial import passes_trial
 from tq_mlx.kernels.variant import NoKernelError, Variant
+from tq_mlx.kernels.work import TUNING
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
 PathName = Literal["auto", "reference"]
+NAMES = get_args(PathName)
 
 VARIABLE = "TURBOQUANT_ATTENTION"
 """Environment variable that says which path to take: ``auto`` or ``reference``."""
@@ -64,8 +66,8 @@ def attention_path(name: PathName) -> Generator[None]:
 
 
 def checked(name: str) -> str:
-    if name not in get_args(PathName):
-        raise ConfigError(f"attention path {name!r} is not known: use one of {', '.join(get_args(PathName))}")
+    if name not in NAMES:
+        raise ConfigError(f"attention path {name!r} is not known: use one of {', '.join(NAMES)}")
     return name
 
 
@@ -117,8 +119,7 @@ def attend_fused(
     try:
         if not passes_trial(variant, keys.codec, values.codec, run, TUNING[language]):
             return None
-        causal = mask == "causal" and length > 1
-        tuning = TUNING[language]
+        causal, tuning = mask == "causal" and length > 1, TUNING[language]
         return fused_attention(variant, queries, keys, values, scale=scale, causal=causal, run=run, tuning=tuning)
     except Exception as error:  # whatever MLX or its compiler raises
         record_failure(variant, f"{type(error).__name__}: {error}")

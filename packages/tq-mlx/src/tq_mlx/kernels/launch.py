@@ -14,16 +14,16 @@ LANES = 32
 CODE_INPUTS = ("key_words", "key_gain", "value_words", "value_gain", "shift_words", "shift_gain")
 DENSE_INPUTS = ("sink_keys", "sink_values", "tail_keys", "tail_values")
 
-HISTORY_INPUTS = ("queries", "mean", *CODE_INPUTS, "key_table", "value_table", *DENSE_INPUTS, "plan", "factors")
+HISTORY_INPUTS = ("queries", "mean", *CODE_INPUTS, *DENSE_INPUTS, "numbers")
 
 INPUTS = {
     "attend": HISTORY_INPUTS,
-    "reduce": ("sums", "statistics", "plan", "factors"),
+    "reduce": ("partials", "numbers"),
     "whole": (*HISTORY_INPUTS, "tickets"),
 }
 """Pass → its inputs' names in the kernel's text; strided ones are read where they lie."""
 
-OUTPUTS = {"attend": ("sums", "statistics"), "reduce": ("out",), "whole": ("sums", "statistics", "out")}
+OUTPUTS = {"attend": ("partials",), "reduce": ("out",), "whole": ("partials", "out")}
 
 
 @dataclass(frozen=True)

@@ -54,14 +54,14 @@ class Codes:
         """Return how codes become values: GRID, PAIRS or TABLE of the kernel's text; a table of pairs is not exact."""
         return 0 if not self.table else 1 if self.bits <= MOST_PAIRED and not exact else 2
 
-    def centroids(self) -> mx.array:
-        """Return the codebook as halves, and behind it what rounding took from them; eight zeros for a grid."""
-        return centroid_halves(self.bits) if self.table else nothing(mx.uint16)
+    def centroids(self) -> bytes:
+        """Return the codebook as halves, and behind it what rounding took from them; nothing for a grid."""
+        return centroid_halves(self.bits) if self.table else b""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Variant:
-    """One compiled kernel.
+    """One compiled kernel; ``of`` returns the same one for the same arguments.
 
     Attributes:
         head_dim: of keys and values.
@@ -78,7 +78,7 @@ class Variant:
     dtype: mx.Dtype
 
     @classmethod
-    @lru_cache
+    @lru_cache(maxsize=None)
     def of(
         cls, keys: Codec[Any], values: Codec[Any], head_dims: tuple[int, int], block: int | None, dtype: mx.Dtype
     ) -> Self:
@@ -102,7 +102,9 @@ class Variant:
     def pair_bytes(self) -> int:
         """Bytes of the tables of pairs; sides of the same width share one."""
         exact = self.dtype == mx.float32
-        return sum({side.bits: 4 << 2 * side.bits for side in (self.keys, self.values) if side.form(exact) == 1}.values())
+        return sum(
+            {side.bits: 4 << 2 * side.bits for side in (self.keys, self.values) if side.form(exact) == 1}.values()
+        )
 
     @property
     def constants(self) -> Constants:
@@ -121,13 +123,8 @@ class Variant:
 
 
 @lru_cache
-def centroid_halves(bits: int) -> mx.array:
+def centroid_halves(bits: int) -> bytes:
     exact = lloyd_max(bits)
     rounded = exact.astype(mx.float16)
-    return mx.concatenate([rounded, (exact - rounded.astype(mx.float32)).astype(mx.float16)]).view(mx.uint16)
-
-
-@lru_cache
-def nothing(dtype: mx.Dtype) -> mx.array:
-    """Return what stands for an absent [B, H, n, D]; from eight elements on, Metal reads all arrays alike."""
-    return mx.zeros((1, 1, 1, 8), dtype=dtype)
+    rest = (exact - rounded.astype(mx.float32)).astype(mx.float16)
+    return bytes(memoryview(mx.concatenate([rounded, rest]).view(mx.uint16)))
