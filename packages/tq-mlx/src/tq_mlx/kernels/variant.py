@@ -1,7 +1,7 @@
 """What a fused kernel is compiled for, read off a cache's codecs; or why there is none."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Self
 
 import mlx.core as mx
@@ -78,7 +78,7 @@ class Variant:
     dtype: mx.Dtype
 
     @classmethod
-    @lru_cache(maxsize=None)
+    @cache
     def of(
         cls, keys: Codec[Any], values: Codec[Any], head_dims: tuple[int, int], block: int | None, dtype: mx.Dtype
     ) -> Self:
@@ -127,4 +127,5 @@ def centroid_halves(bits: int) -> bytes:
     exact = lloyd_max(bits)
     rounded = exact.astype(mx.float16)
     rest = (exact - rounded.astype(mx.float32)).astype(mx.float16)
-    return bytes(memoryview(mx.concatenate([rounded, rest]).view(mx.uint16)))
+    halves: Any = mx.concatenate([rounded, rest]).view(mx.uint16)  # a buffer, which MLX's types do not say
+    return bytes(memoryview(halves))

@@ -1,7 +1,7 @@
 """How decode attention is cut into threadgroups, and the numbers that its kernels are told.
 
-All of it depends on shapes and lengths alone, so it is worked out once per step, not per layer; and since lengths are data,
-a growing cache compiles nothing anew.
+All of it depends on shapes and lengths alone, so it is worked out once per step, not per layer; and since lengths are
+data, a growing cache compiles nothing anew.
 """
 
 import math
@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from typing import Any, cast
 
 import mlx.core as mx
 
@@ -144,7 +145,7 @@ def work_for(
     return Work(
         attend=attend,
         reduce=None if one else reduce,
-        numbers=mx.array(memoryview(constants + struct.pack(f"{len(plan)}i", *plan)).cast("I")),
+        numbers=words_of(constants + struct.pack(f"{len(plan)}i", *plan)),
         tickets=round_up(pairs * tiles, LANES),
     )
 
@@ -153,8 +154,14 @@ def work_for(
 def constant_words(variant: Variant, seed: int, scale: float) -> bytes:
     """Return what the kernels are told whatever the lengths: three factors in eight words, signs, centroids."""
     factors = (scale * math.log2(math.e), variant.keys.step, variant.values.step, *[0.0] * 5)
-    floats = (*factors, *signs(seed, 0, variant.head_dim).tolist())
+    floats = (*factors, *cast("list[float]", signs(seed, 0, variant.head_dim).tolist()))
     return struct.pack(f"{len(floats)}f", *floats) + variant.keys.centroids() + variant.values.centroids()
+
+
+def words_of(data: bytes) -> mx.array:
+    """Return data as uint32."""
+    words: Any = memoryview(data).cast("I")  # MLX takes any buffer, which its types do not say
+    return mx.array(words)
 
 
 def copies_of(variant: Variant, tuning: Tuning) -> int:

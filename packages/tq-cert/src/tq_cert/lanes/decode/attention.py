@@ -40,22 +40,22 @@ def attention_rows(settings: DecodeSettings, progress: Progress) -> list[Attenti
 
 def rows_of(case: Case, settings: DecodeSettings, progress: Progress) -> list[AttentionRow]:
     """One case; a form that MLX cannot build or run here gets a row that says why."""
-    shape, layers, problems = case.shape, dict[Form, list[Layer]](), dict[Form, str]()
+    shape, layers, problems = case.shape, dict[Form, Layer](), dict[Form, str]()
     q = mx.random.normal((case.batch, shape.query_heads, 1, shape.head_dim), key=mx.random.key(0))
     every = list(forms(settings.presets))
     progress.phase(f"caches: {case}", len(every))
     for form in every:
         try:
-            layers[form] = [layer_of(form, case, 0)]
-            mx.eval(layers[form][0].attend(q.astype(form.dtype)))
+            layer = layer_of(form, case)
+            mx.eval(layer.attend(q.astype(form.dtype)))
+            layers[form] = layer
         except (RuntimeError, ValueError, NotImplementedError) as error:  # what MLX raises for want of a kernel
             problems[form] = str(error).splitlines()[0]
-            layers.pop(form, None)
         progress.reach(len(layers) + len(problems))
-    caches = distinct_caches(sum(layer.nbytes for (layer,) in layers.values()), settings)
+    caches = distinct_caches(sum(layer.nbytes for layer in layers.values()), settings)
     jobs: dict[Form, Job] = {}
     for form, first in layers.items():
-        chained = first + [layer_of(form, case, seed) for seed in range(1, caches)]
+        chained = [first, *(first.copy() for _ in range(1, caches))]
         once = chain([chained[number % caches] for number in range(settings.layers)], q.astype(form.dtype))
         jobs[form] = pipelined(once, settings.pipeline)
     progress.phase(f"attention: {case}", settings.repeats + 1)
@@ -67,8 +67,8 @@ def rows_of(case: Case, settings: DecodeSettings, progress: Progress) -> list[At
             shape=shape,
             batch=case.batch,
             context=case.context,
-            path=layers[form][0].path if form in jobs else "",
-            nbytes=layers[form][0].nbytes if form in jobs else 0,
+            path=layers[form].path if form in jobs else "",
+            nbytes=layers[form].nbytes if form in jobs else 0,
             times=times.get(form),
             problem=problems.get(form),
             caches=caches,
@@ -82,11 +82,11 @@ def distinct_caches(nbytes: int, settings: DecodeSettings) -> int:
     return max(1, min(settings.layers, settings.memory_gb * 10**9 // max(1, nbytes)))
 
 
-def layer_of(form: Form, case: Case, seed: int) -> Layer:
-    """One layer over a history of its own: Gaussian keys around a mean, Gaussian values."""
+def layer_of(form: Form, case: Case) -> Layer:
+    """One layer over a history of Gaussian keys around a mean and of Gaussian values."""
     heads = (case.batch, case.shape.kv_heads, case.context, case.shape.head_dim)
-    keys, values = (mx.random.normal(heads, key=mx.random.key(2 * seed + side)) for side in (0, 1))
-    return form.build((keys + 1).astype(form.dtype), values.astype(form.dtype), case.shape)
+    keys, values = (mx.random.normal(heads, key=mx.random.key(side), dtype=form.dtype) for side in (0, 1))
+    return form.build(keys + 1, values, case.shape)
 
 
 def chain(layers: list[Layer], q: mx.array) -> Job:
