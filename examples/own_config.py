@@ -20,7 +20,7 @@ BLOCK = 128
 
 
 def main(name: str, file: str) -> None:
-    """Feed the story's beginning in blocks, dense and then compressed, and print the mean KL divergence over all tokens."""
+    """Feed the story block by block, dense and then compressed; print the mean KL divergence over all tokens."""
     model, tokenizer = load(name)
     tokens = mx.array([tokenizer.encode(STORY.read_text(encoding="utf-8"))[: 3 * BLOCK]])
     blocks = tokens.split(range(BLOCK, tokens.size, BLOCK), axis=1)

@@ -1,4 +1,4 @@
-"""OpenBLAS is loaded before MLX, and whoever imports MLX first is told what that costs. Each in a process of its own."""
+"""OpenBLAS is loaded before MLX; whoever imports MLX first is told what that costs. Each in a process of its own."""
 
 import os
 import subprocess
