@@ -14,5 +14,7 @@ fail() {
 "$python" -m pip --version >/dev/null 2>&1 ||
   fail "$python has no pip: install it (Debian: python3-pip), or name another: make PYTHON=/path/to/python3"
 echo "uv is missing: installing it into .tools/"
-PIP_ROOT_USER_ACTION=ignore "$python" -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.8' ||
+if ! PIP_ROOT_USER_ACTION=ignore "$python" -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.8'; then
+  rm -rf .tools # half of uv would be taken for uv by the next run
   fail "pip could not install uv: is there a network, and room on this disk? PIP_INDEX_URL names a mirror, if you need one"
+fi
