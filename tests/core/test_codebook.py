@@ -1,6 +1,7 @@
 """The shipped constants against three other roads to them, and rounding against brute force."""
 
 import importlib.util
+import itertools
 from pathlib import Path
 from types import ModuleType
 
@@ -135,7 +136,7 @@ def test_what_entropy_coding_would_save() -> None:
     for bits in WIDTHS:
         levels = shipped(bits)
         edges = [-densities.FAR, *((levels[1:] + levels[:-1]) / 2), densities.FAR]
-        masses = [densities.integral(densities.normal, a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        masses = [densities.integral(densities.normal, a, b) for a, b in itertools.pairwise(edges)]
         entropy = -sum(mass * np.log2(mass) for mass in masses)
         assert 0.94 * bits < entropy < bits + 1e-9
         if bits == 4:
