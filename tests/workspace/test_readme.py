@@ -1,7 +1,9 @@
-"""The figures of the README's advice are those of the measured page."""
+"""The figures of the README's advice are those of the measured page; written pages name tests that exist."""
 
 import re
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("SmolLM2-135M-Instruct", "Gemma-3-270M", "Qwen2.5-Coder-0.5B-Instruct")
@@ -29,3 +31,12 @@ def test_the_advice_quotes_the_measurements():
         for model, figure in zip(MODELS, figures, strict=True):
             places = len(figure.split(".")[1])
             assert f"{float(cells[model][preset]):.{places}f}" == figure, (preset, model)
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
+def test_tests_and_sources_that_a_page_names_are_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:tests|scripts|docs|packages)/[\w./-]+)`", text))
+    placeholders = {name for name in named if "NAME" in name}
+    assert len(named) > 6
+    assert [name for name in named - placeholders if not (ROOT / name).exists()] == []

@@ -67,7 +67,7 @@ class Checkout:
     @cached_property
     def scripts(self) -> tuple[Module, ...]:
         """The programs beside the packages, each a module of no package."""
-        return tuple(self._module(path, path.stem) for path in sorted(self.root.glob("scripts/*.py")))
+        return tuple(self._module(self.place(path), path.stem) for path in sorted(self.root.glob("scripts/*.py")))
 
     @cached_property
     def documents(self) -> dict[str, str]:
@@ -113,12 +113,12 @@ class Checkout:
         return Source(folder.name, project, self.toml(project).get("project", {}), modules)
 
     def _modules(self, src: Path) -> Iterator[Module]:
-        for path in sorted(src.rglob("*.py")):
-            name = ".".join(path.relative_to(src).with_suffix("").parts).removesuffix(".__init__")
-            yield self._module(path, name)
+        above = len(self.place(src)) + 1
+        for place in sorted(self.place(path) for path in src.rglob("*.py")):
+            name = place[above:].removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+            yield self._module(place, name)
 
-    def _module(self, path: Path, name: str) -> Module:
-        place = self.place(path)
+    def _module(self, place: str, name: str) -> Module:
         module = Module(name, place, self.read(place))
         try:
             parsed(module.source)

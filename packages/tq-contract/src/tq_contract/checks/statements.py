@@ -20,6 +20,7 @@ WINDOW = re.compile(
 LEAST_PYTHON = re.compile(
     r"\bpython\s+(?:≥\s*)?(?P<version>3\.\d+)(?:\s+(?:or|and)\s+(?:newer|later|above)|\+)", re.IGNORECASE
 )
+MAY_BE_OURS = re.compile(r"\b(?:make|tq-[a-z]+) ")
 ALIKE = 0.87  # how alike a code span and a preset's name are before it counts as that name misspelt
 
 
@@ -120,6 +121,8 @@ def _command_lines(text: str) -> Iterator[Piece]:
 
 
 def _command(line: str, declared: dict[str, Program], checkout: Checkout) -> Iterator[tuple[str, str]]:
+    if not MAY_BE_OURS.search(line):
+        return  # most lines: splitting them as a shell does takes long
     words = _words(line)
     if words[:2] == ["uv", "run"]:
         words = words[2:]
