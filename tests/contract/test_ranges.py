@@ -3,7 +3,6 @@
 import pytest
 from tests.contract.by_name import place, put
 
-
 OUT_OF_RANGE = [
     ("/contract_version", 0),
     ("/contract_version", 2),
