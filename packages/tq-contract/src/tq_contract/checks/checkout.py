@@ -10,8 +10,7 @@ from typing import Any
 from tq_contract.checks.module import Module, parsed
 from tq_contract.load import load_bytes
 from tq_contract.records import Contract
-
-CONTRACT = "packages/tq-contract/src/tq_contract/contract.json"
+from tq_contract.source_tree import CONTRACT, markdown_files
 
 
 class CheckoutError(Exception):
@@ -71,9 +70,8 @@ class Checkout:
 
     @cached_property
     def documents(self) -> dict[str, str]:
-        """The Markdown files for readers, by path: README, `docs`, the packages' own READMEs."""
-        paths = [*self.root.glob("*.md"), *self.root.glob("docs/**/*.md"), *self.root.glob("packages/*/*.md")]
-        return {self.place(path): self.read(self.place(path)) for path in sorted(paths)}
+        """The Markdown files for readers, by path."""
+        return {self.place(path): self.read(self.place(path)) for path in markdown_files(self.root)}
 
     @cached_property
     def workflows(self) -> dict[str, str]:

@@ -4,10 +4,11 @@ import ast
 import re
 from collections.abc import Iterator
 
-from tq_contract.checks.checkout import CONTRACT, Checkout, line_of
+from tq_contract.checks.checkout import Checkout, line_of
 from tq_contract.checks.finding import Finding
 from tq_contract.checks.module import Module
 from tq_contract.checks.syntax import bound_names
+from tq_contract.source_tree import CONTRACT
 
 PACKAGE = "tq_cert.stages"
 FUNCTION = "measure"

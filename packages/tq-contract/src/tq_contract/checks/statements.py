@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 
-from tq_contract.checks.checkout import CONTRACT, Checkout
+from tq_contract.checks.checkout import Checkout
 from tq_contract.checks.command_lines import Program, programs
 from tq_contract.checks.finding import Finding
-from tq_contract.checks.markdown import Piece, blocks, first_cells, spans
+from tq_contract.prose import Piece, blocks, first_cells, spans
+from tq_contract.source_tree import CONTRACT
 
 PRESET = re.compile(r"""from_preset\(\s*["'](?P<a>\w+)["']|--preset[ =](?P<b>[a-z]\w*)|\bpreset=["'](?P<c>\w+)["']""")
 FAMILY = re.compile(r"""model_family=["'](?P<a>\w+)["']|--family[ =](?P<b>[a-z]\w*)""")

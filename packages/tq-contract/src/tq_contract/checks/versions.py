@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tq_contract.checks.checkout import CONTRACT, Checkout, line_of
+from tq_contract.checks.checkout import Checkout, line_of
 from tq_contract.checks.finding import Finding
+from tq_contract.source_tree import CONTRACT
 
 LOCK = "uv.lock"
 LEAST_PYTHON = {
