@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from uv import find_uv_bin
 
 import evidence_bundle as eb
 from tq_cert.evidence.archive import packed
+from tq_contract.cli import main
 
 pytestmark = [pytest.mark.wheels, pytest.mark.timeout(900)]
 
@@ -103,6 +105,18 @@ def test_a_wheel_holds_its_package_and_nothing_else(built, package):
     assert f"{module}/py.typed" in names
     assert f"{module}-0.1.0.dist-info/licenses/LICENSE" in names
     assert metadata["License-Expression"] == "MIT"
+
+
+def test_the_contract_s_check_finds_what_was_put_into_a_wheel(built, tmp_path, capsys):
+    dist = tmp_path / "dist"
+    shutil.copytree(wheel_of(built, "tq-core").parent, dist)
+    command = ["check", str(ROOT), "--only", "distributions", "--dist", str(dist)]
+    assert main(command) == 0, capsys.readouterr().out
+    (wheel,) = dist.glob("tq_core-*.whl")
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("artifacts/runtime-cert/bundle.zip", b"")
+    assert main(command) == 1
+    assert f"{wheel.name}: holds artifacts/runtime-cert/bundle.zip" in capsys.readouterr().out
 
 
 def test_versions_are_in_lockstep():
