@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+import evidence_bundle as eb
+from tq_cert.evidence.archive import packed
 from tq_contract.cli import main
 
 pytestmark = [pytest.mark.wheels, pytest.mark.timeout(900)]
@@ -48,6 +50,7 @@ TRIALS = {  # package → program that proves it works, and distributions that m
         "from tq_cert.cli import main\n"
         "from tq_cert.evidence import CURRENT, load_edition\n"
         "assert load_edition(CURRENT).stages and main(['verify', 'missing']) == 2\n"
+        "assert main(['verify', 'bundle.zip', '--require', 'passed']) == 0\n"
         "assert not any(name.split('.')[0] in ('mlx', 'numpy') for name in sys.modules)",
         MLX | {"mlx-lm", "numpy", "tq-mlx", "gguf", "cryptography"},
     ),
@@ -140,5 +143,6 @@ def test_a_wheel_installs_alone_and_works(built, package, tmp_path):
     program, unwanted = TRIALS[package]
     assert package in installed
     assert not installed & unwanted
+    (tmp_path / "bundle.zip").write_bytes(packed(eb.bundle()))
     trial = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert trial.returncode == 0, trial.stderr
