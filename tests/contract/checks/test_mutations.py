@@ -200,7 +200,8 @@ PLANTED = [
         "versions", "pyproject.toml", 'pythonVersion = "3.11"\n', "", "does not say that Python 3.11 is the oldest"
     ),
     Planted("versions", "Makefile", "(3, 11)", "(3, 10)", "(3, 10)"),
-    Planted("versions", "Makefile", "No Python 3.11 or", "No Python 3.9 or", "3.9 or newer"),
+    Planted("versions", "Makefile", "Python 3.11 or newer with", "Python 3.9 or newer with", "3.9 or newer"),
+    Planted("versions", "scripts/fetch_uv.sh", "No Python 3.11 or", "No Python 3.8 or", "3.8 or newer"),
     Planted("versions", ".python-version", "3.11", "3.13", "says '3.13'"),
     # evidence
     Planted("evidence", "README.md", "", "\nAll presets passed on Apple Silicon.\n", "without evidence"),

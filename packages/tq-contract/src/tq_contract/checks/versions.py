@@ -12,6 +12,7 @@ LOCK = "uv.lock"
 LEAST_PYTHON = {
     "pyproject.toml": (r'^target-version = "py(\d)(\d+)"', r'^pythonVersion = "(\d+)\.(\d+)"'),
     "Makefile": (r"version_info >= \((\d+), (\d+)\)", r"Python (\d+)\.(\d+) or newer"),
+    "scripts/fetch_uv.sh": (r"version_info >= \((\d+), (\d+)\)", r"No Python (\d+)\.(\d+) or newer"),
     ".python-version": (r"^(\d+)\.(\d+)$",),
 }
 """Where tools that cannot read the contract are told of the oldest Python: file → how it is written there."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tq_contract import UnknownNameError
 from tq_core import NonFiniteError, TurboQuantError
-from tq_mlx.cli import chat, generate, inspect, plan, serve
+from tq_mlx.cli import bench, chat, generate, inspect, plan, serve
 from tq_mlx.errors import (
     HookError,
     UnsupportedAttentionError,
@@ -21,7 +21,7 @@ from tq_mlx.errors import (
 
 REFUSALS = (HookError, NonFiniteError, UnsupportedAttentionError, UnsupportedCacheError, UnsupportedFamilyError)
 
-COMMANDS = (generate, chat, serve, inspect, plan)
+COMMANDS = (generate, chat, serve, inspect, plan, bench)
 
 
 def parser() -> argparse.ArgumentParser:
