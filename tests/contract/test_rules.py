@@ -190,7 +190,7 @@ BROKEN = {
         ),
     ],
     "surfaces_and_deviations_are_unique": [
-        (lambda d: copy_of_first(d, "secondary_surfaces"), ["/secondary_surfaces/22/name"]),
+        (lambda d: copy_of_first(d, "secondary_surfaces"), ["/secondary_surfaces/23/name"]),
         (lambda d: copy_of_first(d, "deviations"), ["/deviations/12/name"]),
     ],
     "references_lead_somewhere": [

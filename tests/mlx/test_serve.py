@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import openai
 import pytest
@@ -92,6 +93,16 @@ def test_what_was_said_before_is_not_prefilled_again(served):
     turns.append({"role": "user", "content": "And in a garden?"})
     second = served.chat.completions.create(model="default_model", messages=turns, temperature=0)
     assert second.usage.prompt_tokens_details.cached_tokens > 0.9 * first.usage.prompt_tokens
+
+
+def test_the_example_talks_to_the_server(served):
+    script = Path(__file__).parents[2] / "examples" / "server_client.py"
+    address = str(served.base_url).removesuffix("/v1/")
+    done = subprocess.run([sys.executable, script, address], capture_output=True, text=True, check=True)
+    questions = [line for line in done.stdout.splitlines() if not line.startswith("  ")]
+    assert questions[0] == "Name a colour."
+    assert done.stdout.count("\n  ") >= 3
+    assert questions[-1].strip()
 
 
 @pytest.mark.parametrize(

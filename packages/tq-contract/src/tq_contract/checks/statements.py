@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 
-from tq_contract.checks.checkout import CONTRACT, Checkout
+from tq_contract.checks.checkout import Checkout
 from tq_contract.checks.command_lines import Program, programs
 from tq_contract.checks.finding import Finding
-from tq_contract.checks.markdown import Piece, blocks, first_cells, spans
+from tq_contract.prose import Piece, blocks, first_cells, spans
+from tq_contract.source_tree import CONTRACT
 
 PRESET = re.compile(r"""from_preset\(\s*["'](?P<a>\w+)["']|--preset[ =](?P<b>[a-z]\w*)|\bpreset=["'](?P<c>\w+)["']""")
 FAMILY = re.compile(r"""model_family=["'](?P<a>\w+)["']|--family[ =](?P<b>[a-z]\w*)""")
@@ -20,6 +21,7 @@ WINDOW = re.compile(
 LEAST_PYTHON = re.compile(
     r"\bpython\s+(?:≥\s*)?(?P<version>3\.\d+)(?:\s+(?:or|and)\s+(?:newer|later|above)|\+)", re.IGNORECASE
 )
+MAY_BE_OURS = re.compile(r"\b(?:make|tq-[a-z]+) ")
 ALIKE = 0.87  # how alike a code span and a preset's name are before it counts as that name misspelt
 
 
@@ -120,6 +122,8 @@ def _command_lines(text: str) -> Iterator[Piece]:
 
 
 def _command(line: str, declared: dict[str, Program], checkout: Checkout) -> Iterator[tuple[str, str]]:
+    if not MAY_BE_OURS.search(line):
+        return  # most lines: splitting them as a shell does takes long
     words = _words(line)
     if words[:2] == ["uv", "run"]:
         words = words[2:]

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, cast
 
-from tq_contract.checks.checkout import CONTRACT, Checkout
+from tq_contract.checks.checkout import Checkout
 from tq_contract.checks.finding import Finding
 from tq_contract.checks.yaml_lines import Located, YamlError, parse
 from tq_contract.records.checkout import Job, Workflow
+from tq_contract.source_tree import CONTRACT
 
 FOLDER = ".github/workflows"
 KEEPS = "actions/upload-artifact@"

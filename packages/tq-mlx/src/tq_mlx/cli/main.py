@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from tq_contract import UnknownNameError
 from tq_core import NonFiniteError, TurboQuantError
-from tq_mlx.cli import chat, generate, inspect, plan, serve
+from tq_mlx.cli import bench, chat, generate, inspect, plan, serve
 from tq_mlx.errors import (
     HookError,
     UnsupportedAttentionError,
@@ -23,7 +23,7 @@ from tq_mlx.errors import (
 
 REFUSALS = (HookError, NonFiniteError, UnsupportedAttentionError, UnsupportedCacheError, UnsupportedFamilyError)
 
-COMMANDS = (generate, chat, serve, inspect, plan)
+COMMANDS = (generate, chat, serve, inspect, plan, bench)
 
 
 def parser() -> argparse.ArgumentParser:
