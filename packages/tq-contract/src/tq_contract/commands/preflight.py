@@ -47,4 +47,5 @@ def _print_readable(items: Sequence[Item]) -> None:
     for item in items:
         cells = zip((item.verdict, item.what, item.found), widths, strict=True)
         print(f"{'  '.join(text.ljust(width) for text, width in cells)}  {item.remedy}".rstrip())
-    print("\nThis machine could certify." if _certifiable(items) else "\nNothing that runs here could be certified.")
+    good = "Nothing that shows without MLX rules out certification."
+    print(f"\n{good if _certifiable(items) else 'Nothing that runs here could be certified.'}")
