@@ -20,10 +20,16 @@ INPUTS = {
     "attend": HISTORY_INPUTS,
     "reduce": ("sums", "statistics", "plan", "factors"),
     "whole": (*HISTORY_INPUTS, "tickets"),
+    "encode": ("vectors", "means", "codebook", "factors", "plan"),
 }
 """Pass → its inputs' names in the kernel's text; strided ones are read where they lie."""
 
-OUTPUTS = {"attend": ("sums", "statistics"), "reduce": ("out",), "whole": ("sums", "statistics", "out")}
+OUTPUTS = {
+    "attend": ("sums", "statistics"),
+    "reduce": ("out",),
+    "whole": ("sums", "statistics", "out"),
+    "encode": ("words", "gain", "peaks"),
+}
 
 
 @dataclass(frozen=True)
