@@ -18,6 +18,7 @@ from tq_mlx.kernels import encode, failures
 from tq_mlx.kernels.asked import attention_path
 from tq_mlx.kernels.encoder import THREADGROUPS, Encoder
 from tq_mlx.kernels.encoder import encode as encode_by_kernel
+from tq_mlx.kernels.launch import OUTPUTS
 from tq_mlx.means import Means
 
 
@@ -278,9 +279,9 @@ def test_a_kernel_that_does_not_compile_is_replaced_by_the_reference(gpu, monkey
 @pytest.mark.parametrize("fault", ["words", "gain", "peaks"])
 def test_a_kernel_that_codes_something_else_does_not_pass_its_trial(gpu, monkeypatch, fault):
     def wrong(call, inputs):
-        words, gain, peaks = run_by_executor("metal")(call, inputs)
-        faulty = {"words": words + 1, "gain": 1.5 * gain, "peaks": mx.ones(peaks.shape)}
-        return [faulty[name] if name == fault else array for name, array in zip(faulty, (words, gain, peaks), strict=True)]
+        right = dict(zip(OUTPUTS["encode"], run_by_executor("metal")(call, inputs), strict=True))
+        spoilt = {"words": right["words"] + 1, "gain": 1.5 * right["gain"], "peaks": mx.ones(right["peaks"].shape)}
+        return list((right | {fault: spoilt[fault]}).values())
 
     monkeypatch.setattr(encode, "run_on", lambda language: wrong)
     assert encode.encode_fused(MseCodec(), mx.ones((1, 1, 4, 64))) is None

@@ -1,4 +1,4 @@
-"""Coding on a GPU: by the fused kernel where there is one for the case and it passed its trial, else by the reference."""
+"""Coding on a GPU: by the fused kernel if there is one for the case and it passed its trial, else by the reference."""
 
 import math
 from typing import Any, cast
