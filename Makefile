@@ -21,12 +21,11 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 .tools/bin/uv:
-	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11 or newer found: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
-	@echo "uv is missing: installing it into .tools/"
-	@PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools 'uv>=0.8'
+	@scripts/fetch_uv.sh "$(PYTHON)"
 
 setup: $(UV) ## install everything into .venv
-	@$(UV) sync --locked
+	@$(UV) sync --locked || { echo "Nothing is set up. Needed: a network, 1 GB of disk, Python 3.11 or newer," \
+		"and macOS on Apple Silicon or Linux on x86_64 or aarch64" >&2; exit 2; }
 
 demo: setup ## generate from compressed caches of two real models, dense beside them
 	@$(RUN) scripts/demo.py

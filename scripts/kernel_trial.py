@@ -33,9 +33,10 @@ from tq_mlx.attention import streaming_attention  # noqa: E402
 from tq_mlx.centring import Centre  # noqa: E402
 from tq_mlx.kernels.choose import path_for  # noqa: E402
 from tq_mlx.kernels.failures import kernel_failures  # noqa: E402
-from tq_mlx.kernels.fused import Tuning, fused_attention  # noqa: E402
+from tq_mlx.kernels.fused import fused_attention  # noqa: E402
 from tq_mlx.kernels.launch import run_on  # noqa: E402
 from tq_mlx.kernels.variant import Variant  # noqa: E402
+from tq_mlx.kernels.work import Tuning  # noqa: E402
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView  # noqa: E402
 
 START = time.perf_counter()

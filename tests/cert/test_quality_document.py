@@ -61,6 +61,23 @@ def test_no_supported_preset_is_beaten_at_fewer_bits_on_an_allowlisted_family(mo
             assert all(other.kl.mean > row.kl.mean for other in fewer)
 
 
+@pytest.mark.parametrize("model", ROWS)
+def test_unbiased_scores_cost_more_bits_and_attend_worse(model):
+    """On every model, and by more than both intervals."""
+    biased, unbiased = (ROWS[model][f"preset:{name}"] for name in ("paper_mse", "paper_prod_qjl"))
+    assert unbiased.stored_bits.model16 > biased.stored_bits.model16
+    assert unbiased.kl.interval[0] > biased.kl.interval[1]
+
+
+@pytest.mark.parametrize("model", ROWS)
+def test_the_papers_forms_of_more_than_three_and_a_half_bits_are_not_neutral_on_small_models(model):
+    for preset in load().presets:
+        if preset.classification == "paper-facing":
+            row = ROWS[model][f"preset:{preset.name}"]
+            assert row.stored_bits.model16 > 3.5
+            assert row.perplexity_change > 0.25
+
+
 def test_reports_of_other_weights_are_not_put_in_one_table():
     first = REPORTS[0]
     other = msgspec.structs.replace(first, model=msgspec.structs.replace(first.model, weights_sha256="0" * 64))

@@ -24,10 +24,12 @@ from tq_cert.lanes.memory.record import Peaks
 from tq_cert.lanes.provenance import collect
 from tq_cert.lanes.quality.record import QualityReport
 from tq_cert.lanes.tables import Grid
+from tq_cert.report.bundle_charts import chart_sections
 from tq_cert.report.draw import own_ids, svg
 from tq_cert.report.from_reports import page_of_reports
-from tq_cert.report.html import html
+from tq_cert.report.html import html, numeric_columns
 from tq_cert.report.page import Chart, Curve, Page, Point, Section
+from tq_contract import load
 
 ROOT = Path(__file__).parents[2]
 QUALITY = ROOT / "docs" / "measurements" / "quality"
@@ -185,12 +187,35 @@ def test_a_bundles_page_has_its_derived_verdict_and_every_gate(bundle_page: Path
         assert all(gate.metric in found.texts for gate in stage.gates)
     for model in eb.manifest().models:
         assert model.weights_sha256 in text
-    charts = [title for title in found.texts if "against" in title or "by layer" in title]
     for family in ("llama", "gemma"):
-        for wanted in ("KL against stored bits", "Time per token against context", "Error of the keys by layer"):
-            assert any(title.startswith(f"{wanted}: {family}") for title in charts)
-    for wanted in ("Cache bytes against context", "Peak memory against context"):
-        assert any(title.startswith(f"{wanted}: llama") for title in charts)
+        for wanted in (
+            "KL against stored bits",
+            *(f"{what} against context" for what in ("Cache bytes", "Peak memory", "Time per token")),
+            *(f"Error of the {side} by layer" for side in ("keys", "values")),
+        ):
+            assert any(title.startswith(f"{wanted}: {family}") for title in found.texts)
+    assert "mlx-lm's own, 4 bits" in found.texts
+
+
+def test_a_bundles_page_explains_itself_before_it_lists_every_gate(bundle_page: Path) -> None:
+    texts = parsed(bundle_page).texts
+    certification = load().certification
+    assert all(one.summary in texts for one in (*certification.stages, *certification.metrics))
+    order = [texts.index(title) for title in ("Every stage", "Quality against size", "Every gate")]
+    assert order == sorted(order)
+
+
+def test_peaks_of_other_stages_are_not_drawn_as_those_of_the_sweep() -> None:
+    """Two stages record a peak under one name, each above something else."""
+    (memory,) = (run.series for run in eb.runs() if run.stage == "memory")
+    assert any(one.name == "peak_bytes" for one in memory)
+    assert list(chart_sections(("llama",), {"memory": memory})) == []
+
+
+def test_columns_of_numbers_and_no_others_are_aligned_to_the_right() -> None:
+    row = ("a", "", "-1.5e-06", "+3.0%", "6 of 6", "0.1 to 0.9", "at most 1", "")
+    grid = Grid("", row, (row, ("b", "2", "0", "100%", "1 of 3", "", "2", "")), ())
+    assert numeric_columns(grid) == (False, True, True, True, True, True, False, False)
 
 
 def test_a_bundle_with_a_fault_says_so_or_is_refused(bundle: Path, tmp_path: Path, capsys) -> None:
@@ -235,7 +260,7 @@ def test_a_browser_is_there_where_one_is_promised() -> None:
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here: the pages' layout is not checked (strict parsing is)")
-@pytest.mark.parametrize(("source", "charts"), [("page", 6), ("bundle", 10)])
+@pytest.mark.parametrize(("source", "charts"), [("page", 6), ("bundle", 12)])
 @pytest.mark.parametrize("width", [500, 1100])
 def test_a_browser_lays_every_chart_out(source, charts, width, page: Path, bundle_page: Path, tmp_path: Path) -> None:
     path = page if source == "page" else bundle_page

@@ -1,13 +1,18 @@
 """Each rule between fields: what breaks it, where that is reported, and what leaves it in peace."""
 
 import pytest
-from tests.contract.by_name import place, put
+from tests.contract.by_name import PACKAGED, place, put
 
 from tq_contract.rules import RULES, broken_rules
 
 
 def copy_of_first(document, section, **changed):
     document[section].append({**document[section][0], **changed})
+
+
+def appended(section, below):
+    """The place below an entry that `copy_of_first` has put at the end."""
+    return f"/{section}/{len(PACKAGED[section])}/{below}"
 
 
 def cover(document, **changed):
@@ -183,15 +188,15 @@ BROKEN = {
         ),
         (lambda d: put(d, f"{STAGES}/memory/artifacts", ["manifest.json"]), ["/certification/bundle/0"]),
         (lambda d: put(d, f"{STAGES}/memory/name", "persistence"), [f"{STAGES}/memory/name"]),
-        (lambda d: copy_of_first(d, "benchmarks"), ["/benchmarks/10/name"]),
+        (lambda d: copy_of_first(d, "benchmarks"), [appended("benchmarks", "name")]),
         (
             lambda d: d["certification"]["metrics"].append(d["certification"]["metrics"][0]),
             ["/certification/metrics/22/name"],
         ),
     ],
     "surfaces_and_deviations_are_unique": [
-        (lambda d: copy_of_first(d, "secondary_surfaces"), ["/secondary_surfaces/22/name"]),
-        (lambda d: copy_of_first(d, "deviations"), ["/deviations/12/name"]),
+        (lambda d: copy_of_first(d, "secondary_surfaces"), ["/secondary_surfaces/23/name"]),
+        (lambda d: copy_of_first(d, "deviations"), [appended("deviations", "name")]),
     ],
     "references_lead_somewhere": [
         (lambda d: put(d, f"{STAGES}/kernels/presets", ["lloyd"]), [f"{STAGES}/kernels/presets/0"]),

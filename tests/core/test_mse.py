@@ -51,6 +51,21 @@ def test_paper_form_is_within_a_percent_of_theory(many: np.ndarray, bits: int) -
     assert measured(paper(bits), many) == pytest.approx(theory(bits, many.shape[-1]), rel=0.01)
 
 
+@pytest.mark.parametrize("bits", range(1, 5))
+def test_scores_of_the_paper_form_are_all_too_small_by_the_error(bits: int) -> None:
+    """Their slope is 1 − D_mse, hence 2/π at 1 bit: the bias that the sketch of the residual takes away."""
+    dim, rng = 128, np.random.default_rng(1)
+    keys = gaussian(1000, dim)
+    queries = keys[:200] + rng.standard_normal((200, dim)).astype(np.float32)  # some truths far from 0
+    codec = paper(bits)
+    scores = np.array(codec.scores(mx.array(queries), codec.encode(mx.array(keys))))
+    truth = queries @ keys.T
+    slope = (scores * truth).sum() / np.square(truth).sum()
+    assert slope == pytest.approx(1 - theory(bits, dim), rel=0.01)
+    if bits == 1:
+        assert slope == pytest.approx(2 / np.pi, rel=0.02)
+
+
 @pytest.mark.parametrize("bits", range(1, 7))
 @pytest.mark.parametrize("dim", FINITE_OPTIMUM)
 def test_fitted_gain_and_search_only_improve(dim: int, bits: int) -> None:

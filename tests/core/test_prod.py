@@ -205,6 +205,7 @@ def test_variance_is_within_five_percent_of_theory(bits: int, dim: int) -> None:
     assert distortion.mean() == pytest.approx(d_mse, rel=0.01)
     theory = (np.pi / 2 - 1 / dim) * d_mse
     assert theory == pytest.approx(VARIANCE_TIMES_D[bits], rel=0.05)
+    assert 4.0**-bits < VARIANCE_TIMES_D[bits] < np.sqrt(3) * np.pi**2 * 4.0**-bits  # the paper's bounds
     assert np.square(error[:, 100:]).mean() * dim == pytest.approx(theory, rel=0.05)
     if dim > 64:
         assert np.square(error[:, 100:]).mean() * dim == pytest.approx(VARIANCE_TIMES_D[bits], rel=0.05)

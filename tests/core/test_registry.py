@@ -1,6 +1,7 @@
 """Codecs as plain JSON values, there and back, and what does not fit."""
 
 import json
+from dataclasses import dataclass
 
 import pytest
 from tests.core.codec_matrix import ROWS
@@ -14,6 +15,7 @@ from tq_core import (
     UniformCodec,
     codec_from_dict,
     codec_to_dict,
+    register_codec,
 )
 from tq_core.registry import CODECS
 
@@ -99,3 +101,46 @@ def test_values_of_a_wrong_type(values: dict[str, object], named: str) -> None:
     """What a hand-written or damaged file may hold."""
     with pytest.raises(InvalidCodecError, match=named):
         codec_from_dict(values)
+
+
+def halved(name: str) -> type[MseCodec]:
+    @dataclass(frozen=True)
+    class Halved(MseCodec):
+        half: bool = True
+
+    Halved.name = name
+    return Halved
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, type[Codec]]:
+    """The registered codecs, as before once the test is over."""
+    codecs = dict(CODECS)
+    monkeypatch.setattr("tq_core.registry.CODECS", codecs)
+    return codecs
+
+
+def test_a_codec_of_ones_own_comes_back_from_json(registry: dict[str, type[Codec]]) -> None:
+    cls = register_codec(halved("halved"))
+    codec = cls(bits=3)
+    back = codec_from_dict(json.loads(json.dumps(codec_to_dict(codec))))
+    assert (back, type(back)) == (codec, cls)
+    assert registry["halved"] is cls
+
+
+def test_a_class_defined_again_replaces_itself(registry: dict[str, type[Codec]]) -> None:
+    register_codec(halved("halved"))
+    again = register_codec(halved("halved"))
+    assert registry["halved"] is again
+
+
+def test_a_taken_name_is_refused(registry: dict[str, type[Codec]]) -> None:
+    with pytest.raises(InvalidCodecError, match="'mse' belongs to MseCodec"):
+        register_codec(halved("mse"))
+    assert registry["mse"] is MseCodec
+
+
+@pytest.mark.parametrize("nothing", [Codec, halved(""), int, MseCodec()], ids=["abstract", "nameless", "int", "codec"])
+def test_what_is_no_codec_class_is_refused(registry: dict[str, type[Codec]], nothing: type[Codec]) -> None:
+    with pytest.raises(InvalidCodecError, match="derive a class"):
+        register_codec(nothing)

@@ -1,5 +1,6 @@
 import io
 import json
+from contextlib import nullcontext
 
 import pytest
 
@@ -101,6 +102,27 @@ def test_the_prompt_comes_from_standard_input(tiny_llama, tiny_tokenizer, monkey
     assert main(["generate", "--model", "x", *asked]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["prompt_tokens"], report["generated_tokens"]) == (5, 2)
+
+
+def test_each_phase_of_a_comparison_is_shown_to_its_end(tiny_llama, tiny_tokenizer, monkeypatch, capsys):
+    shown = []
+
+    def phases(title):
+        return lambda done, total: shown.append((title, done, total))
+
+    monkeypatch.setattr("tq_mlx.cli.generate.load_model", lambda name: (tiny_llama, tiny_tokenizer))
+    monkeypatch.setattr("tq_mlx.cli.generate.progress_bar", lambda *, quiet: nullcontext(phases))
+    asked = ["--preset", "lloyd_k4v4", "--prompt", "Hello", "--max-tokens", "3", "--compare"]
+    assert main(["generate", "--model", "x", *asked]) == 0
+    ends = {title: (done, total) for title, done, total in shown}
+    assert ends == {
+        "dense: prompt": (5, 5),
+        "dense: answer": (3, 3),
+        "lloyd_k4v4: prompt": (5, 5),
+        "lloyd_k4v4: answer": (3, 3),
+        "divergence": (3, 3),
+    }
+    assert "no token is coded yet" in capsys.readouterr().err
 
 
 def test_a_family_outside_the_contract_is_refused(tiny_llama, tiny_tokenizer, monkeypatch, capsys):

@@ -121,11 +121,14 @@ def assert_defined(case: Case, code: ScalarCode, vectors: mx.array) -> None:
         explained |= same & (cosine(every[nearest]) ** 2 >= best**2 - 1e-5)
     assert explained.all()
     c = every[codes]
-    wanted = length * {
-        "norm": np.ones(best.shape),
-        "least_squares": (u * c).sum(axis=-1) / (c * c).sum(axis=-1),
-        "norm_preserving": np.sqrt(case.head_dim / (c * c).sum(axis=-1)),
-    }[codec.gain]
+    wanted = (
+        length
+        * {
+            "norm": np.ones(best.shape),
+            "least_squares": (u * c).sum(axis=-1) / (c * c).sum(axis=-1),
+            "norm_preserving": np.sqrt(case.head_dim / (c * c).sum(axis=-1)),
+        }[codec.gain]
+    )
     gain = np.array(code.gain.astype(mx.float32), np.float64)[..., 0]
     assert (np.abs(gain - wanted) <= wanted * (2**-8 + 1e-5)).all()  # half of what two bfloat16 differ by
 

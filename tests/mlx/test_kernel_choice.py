@@ -14,6 +14,12 @@ from tq_mlx.kernels.choose import path_for
 CONFIG = TurboQuantConfig(UniformCodec(bits=4), UniformCodec(bits=4), center_block=64, tail_tokens=16, block_tokens=16)
 
 
+class Derived(MseCodec):
+    """Somebody's own codec: its centroids may be others."""
+
+    name = "derived"
+
+
 @pytest.fixture
 def gpu(monkeypatch):
     """Pretend that there is a Mac, whose kernels the executor runs; return what was asked of it."""
@@ -80,6 +86,7 @@ def test_what_no_kernel_does_takes_the_reference(gpu, rest):
     ("config", "reason"),
     [
         (TurboQuantConfig(PolarCodec(), MseCodec()), "no kernel for codec polar"),
+        (TurboQuantConfig(Derived(), MseCodec()), "no kernel for codec derived"),
         (TurboQuantConfig(MseCodec(bits=7), MseCodec()), "no kernel for codec mse 7, gain_group None"),
         (TurboQuantConfig(MseCodec(gain_group=32), MseCodec()), "no kernel for codec mse 4, gain_group 32"),
         (TurboQuantConfig(MseCodec(), MseCodec(), center_block=24), "no kernel for means of blocks of 24 tokens"),

@@ -1,6 +1,9 @@
-"""The README's Python, run as written on small real models."""
+"""The README's Python and its command lines, run as written on small real models."""
 
+import io
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import mlx_lm
@@ -8,9 +11,18 @@ import pytest
 from mlx_lm.models.cache import KVCache
 
 import tq_mlx
+from small_caches import smallest_caches
+from tq_mlx.cli import main
 
 README = Path(__file__).parents[2] / "README.md"
-UPGRADE, POLARQUANT, GENERATE = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+TEXT = README.read_text(encoding="utf-8")
+UPGRADE, POLARQUANT, GENERATE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = {
+    words[1]: words[1:]
+    for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
+    for words in (shlex.split(line, comments=True) for line in block.splitlines())
+    if words[:1] == ["tq-mlx"]
+}
 HUB_MODEL = "mlx-community/Llama-3.2-1B-Instruct-4bit"
 PREFILL = "# ... run your prefill here ..."
 RUN_PREFILL = """
@@ -18,8 +30,6 @@ import mlx.core as mx
 model(mx.array([tokenizer.encode("one two three four five " * 60)]), cache=cache)
 before = list(cache)
 """
-
-pytestmark = pytest.mark.model
 
 
 @pytest.fixture
@@ -33,6 +43,7 @@ def load_instead(real_model, monkeypatch):
     return use
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("preset", ["lloyd_k4v4", "paper_prod"])
 def test_the_quick_start_compresses_a_prefilled_cache_and_generates(load_instead, preset):
     load_instead("llama")
@@ -48,6 +59,7 @@ def test_the_quick_start_compresses_a_prefilled_cache_and_generates(load_instead
     assert scope["text"].strip()
 
 
+@pytest.mark.model
 def test_the_same_path_works_for_polarquant_and_gemma(load_instead):
     load_instead("gemma")
     scope = {}
@@ -57,3 +69,58 @@ def test_the_same_path_works_for_polarquant_and_gemma(load_instead):
     assert compressed == [index % 6 == 5 for index in range(18)]
     assert all(event.ratio < 1 for event in scope["events"] if event.compressed)
     assert tq_mlx.status(scope["cache"]).layers[5].realised == "polarquant_exp"
+
+
+def words(name, model):
+    """Return the words of the README's line of a subcommand, its DIR a model's directory."""
+    return [model if word == "DIR" else word for word in COMMANDS[name]]
+
+
+def test_each_subcommand_has_a_line():
+    assert set(COMMANDS) == {"generate", "chat", "serve", "plan", "inspect"}
+
+
+@pytest.mark.model
+def test_the_line_for_generate_shows_the_dense_run_beside_it(real_model, capsys):
+    assert main([*words("generate", real_model("llama")), "--max-tokens", "4"]) == 0
+    out, err = capsys.readouterr()
+    assert out.strip()
+    assert all(label in err for label in ("dense", "lloyd_k4v4", "30 of 30 layers compressed"))
+
+
+@pytest.mark.model
+def test_the_line_for_chat_answers(real_model, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("Name a colour.\n/status\n"))
+    assert main([*words("chat", real_model("llama")), "--max-tokens", "4"]) == 0
+    out, err = capsys.readouterr()
+    assert out.strip()
+    assert "compressed with lloyd_k4v4" in err
+
+
+@pytest.mark.model
+def test_the_line_for_serve_reaches_the_server(real_model, monkeypatch):
+    """What the server then does is in test_serve.py."""
+    started = []
+    monkeypatch.setattr("tq_mlx.cli.serve.run_server", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr("tq_mlx.cli.serve.leave", lambda: sys.exit(0))
+    with pytest.raises(SystemExit) as ended:
+        main(words("serve", real_model("llama")))
+    assert ended.value.code == 0
+    [(arguments, compression)] = started
+    assert arguments[:2] == ["--model", real_model("llama")]
+    assert compression.config.preset == "lloyd_k4v4"
+
+
+@pytest.mark.model
+def test_the_line_for_plan_says_what_fits(real_model, capsys):
+    assert main(words("plan", real_model("llama"))) == 0
+    out = capsys.readouterr().out
+    assert "lloyd_k4v4" in out
+    assert "8 GB" in out
+
+
+def test_the_line_for_inspect_finds_a_saved_cache_good(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tq_mlx.save_cache("cache.safetensors", smallest_caches())
+    assert main(COMMANDS["inspect"]) == 0
+    assert "every check passed" in capsys.readouterr().out

@@ -41,13 +41,47 @@ def test_every_claim_of_the_theory_names_a_test_or_says_why_not():
     assert len(untested) <= 2
 
 
-REPORTS = {"quality_levers.md", "vendored-upstream-boundary.md"}  # about measurements, and about another project
+INDEX = ROOT / "docs/README.md"
+PROMISED = (
+    *("architecture", "theory", "runtime-certification", "validation-local", "benchmark_methodology", "integration"),
+    *("evaluation", "bit_budget_sweep", "kv_paper_eval", "vector_search", "vendored-upstream-boundary"),
+)
 
 
-@pytest.mark.parametrize("page", [page for page in DOCS if page.name not in REPORTS], ids=lambda page: page.name)
+def test_every_promised_page_is_there():
+    assert set(PROMISED) <= {page.stem for page in DOCS}
+
+
+def links_of(page):
+    targets = re.findall(r"\]\(([^)#\s]+\.md)", page.read_text())
+    return {(page.parent / target).resolve() for target in targets if "://" not in target}
+
+
+def test_every_page_is_in_the_index_and_the_index_in_the_readme():
+    assert INDEX in links_of(ROOT / "README.md")
+    assert {page for page in (ROOT / "docs").rglob("*.md") if page != INDEX} == links_of(INDEX) - {ROOT / "README.md"}
+
+
+@pytest.mark.parametrize("page", [page for page in DOCS if page != INDEX], ids=lambda page: page.name)
 def test_every_page_names_its_owner_in_the_code(page):
     first = page.read_text().partition("\n\n")[2].partition("\n\n")[0]
     assert re.search(r"\]\(\.\./[\w/.-]+\)", first), first
+
+
+def test_every_make_target_is_explained():
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    page = (ROOT / "docs/validation-local.md").read_text()
+    assert [target for target in targets if f"`make {target}`" not in page and target != "help"] == []
+
+
+MODULE = re.compile(r"`([a-z_]+\.py)`")
+
+
+def test_every_module_that_the_architecture_names_exists():
+    here = {path.name for path in (ROOT / "packages/tq-mlx/src/tq_mlx").rglob("*.py")}
+    named = set(MODULE.findall((ROOT / "docs/architecture.md").read_text()))
+    assert len(named) > 12
+    assert named <= here
 
 
 def public_names(package):

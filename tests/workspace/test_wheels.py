@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,10 @@ from pathlib import Path
 
 import pytest
 from uv import find_uv_bin
+
+import evidence_bundle as eb
+from tq_cert.evidence.archive import packed
+from tq_contract.cli import main
 
 pytestmark = [pytest.mark.wheels, pytest.mark.timeout(900)]
 
@@ -45,6 +50,7 @@ TRIALS = {  # package → program that proves it works, and distributions that m
         "from tq_cert.cli import main\n"
         "from tq_cert.evidence import CURRENT, load_edition\n"
         "assert load_edition(CURRENT).stages and main(['verify', 'missing']) == 2\n"
+        "assert main(['verify', 'bundle.zip', '--require', 'passed']) == 0\n"
         "assert not any(name.split('.')[0] in ('mlx', 'numpy') for name in sys.modules)",
         MLX | {"mlx-lm", "numpy", "tq-mlx", "gguf", "cryptography"},
     ),
@@ -101,6 +107,18 @@ def test_a_wheel_holds_its_package_and_nothing_else(built, package):
     assert metadata["License-Expression"] == "MIT"
 
 
+def test_the_contract_s_check_finds_what_was_put_into_a_wheel(built, tmp_path, capsys):
+    dist = tmp_path / "dist"
+    shutil.copytree(wheel_of(built, "tq-core").parent, dist)
+    command = ["check", str(ROOT), "--only", "distributions", "--dist", str(dist)]
+    assert main(command) == 0, capsys.readouterr().out
+    (wheel,) = dist.glob("tq_core-*.whl")
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("artifacts/runtime-cert/bundle.zip", b"")
+    assert main(command) == 1
+    assert f"{wheel.name}: holds artifacts/runtime-cert/bundle.zip" in capsys.readouterr().out
+
+
 def test_versions_are_in_lockstep():
     files = [ROOT / "packages" / package / "pyproject.toml" for package in PACKAGES]
     projects = [tomllib.loads(file.read_text())["project"] for file in files]
@@ -125,5 +143,6 @@ def test_a_wheel_installs_alone_and_works(built, package, tmp_path):
     program, unwanted = TRIALS[package]
     assert package in installed
     assert not installed & unwanted
+    (tmp_path / "bundle.zip").write_bytes(packed(eb.bundle()))
     trial = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert trial.returncode == 0, trial.stderr

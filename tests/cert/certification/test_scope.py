@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+import huggingface_hub
 import pytest
 
 from tq_cert.certification import scope
@@ -36,6 +37,25 @@ def test_a_snapshot_of_the_hub_is_pinned_by_its_commit(model, monkeypatch):
     monkeypatch.setenv("TQ_TEST_LLAMA_MODEL", str(directory))
     (source,) = scope.sources(("llama",), Silent())
     assert (source.directory, source.sample, source.revision) == (str(directory), None, COMMIT)
+
+
+def test_a_repository_of_the_hub_is_fetched_and_pinned_by_the_commit_that_came(model, monkeypatch):
+    directory = model("models--org--name", "snapshots", COMMIT)
+    asked = []
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **_: asked.append(name) or str(directory))
+    monkeypatch.setenv("TQ_TEST_LLAMA_MODEL", "org/Model-1B-4bit")
+    (source,) = scope.sources(("llama",), Silent())
+    assert (asked, source.directory, source.revision) == (["org/Model-1B-4bit"], str(directory), COMMIT)
+
+
+def test_a_repository_that_cannot_be_fetched_is_named(monkeypatch):
+    def fails(name, **_):
+        raise OSError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
+    monkeypatch.setenv("TQ_TEST_GEMMA_MODEL", "org/model")
+    with pytest.raises(UnknownModelError, match=r"'org/model'.*TQ_TEST_GEMMA_MODEL.*no network"):
+        scope.sources(("gemma",), Silent())
 
 
 @pytest.mark.parametrize("parts", [("model",), ("snapshots", "main"), ("elsewhere", COMMIT)])

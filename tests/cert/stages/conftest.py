@@ -10,15 +10,17 @@ import pytest
 from mlx.utils import tree_flatten, tree_map
 
 import tq_contract
+from kernel_executor.executor import run_by_executor
 from tiny_tokenizer import TinyTokenizer
 from tq_cert.certification.scope import ModelSource
 from tq_cert.evidence.gates import judge
 from tq_cert.evidence.policy.load import CURRENT, load_edition
 from tq_cert.lanes.memory import generation
-from tq_cert.stages import attention_equivalence, cache_roundtrip, function_of, memory
+from tq_cert.stages import attention_equivalence, cache_roundtrip, function_of, kernels, memory
 from tq_cert.stages.recorder import Recorder
 from tq_cert.stages.setting import Setting
 from tq_cert.stages.sizes import Sizes
+from tq_mlx.kernels import choose
 
 TINY = Sizes(
     chunk=256,
@@ -49,13 +51,13 @@ OFFSET = mx.where(mx.arange(64) % 32 < 24, 0.0, 30.0)
 MODELS = {"llama": ("llama", LLAMA), "gemma": ("gemma3_text", GEMMA)}
 
 
-def lively_directory(directory, model_type, more):
-    """Write a random model whose attention reaches its logits ; its keys have an offset if they have a bias."""
+def lively_directory(directory, model_type, more, liveliness=3):
+    """Write a random model whose attention reaches its logits; its keys have an offset if they have a bias."""
     fields = {"model_type": model_type, **COMMON, **more}
     architecture = importlib.import_module(f"mlx_lm.models.{model_type}")
     mx.random.seed(11)
     model = architecture.Model(architecture.ModelArgs.from_dict(fields))
-    model.update(tree_map(lambda weight: 3 * weight if weight.ndim > 1 else weight, model.parameters()))
+    model.update(tree_map(lambda weight: liveliness * weight if weight.ndim > 1 else weight, model.parameters()))
     weights = dict(tree_flatten(model.parameters()))
     for name in weights:
         if name.endswith("k_proj.bias"):
@@ -105,10 +107,28 @@ def offset_llama(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def calm_llama(tmp_path_factory):
+    """A Llama whose predictions codes hardly change: its worst positions and its flips keep their bounds."""
+    directory = lively_directory(tmp_path_factory.mktemp("calm"), "llama", LLAMA, liveliness=1.5)
+    return {"llama": ModelSource("llama", str(directory), None, None)}
+
+
+@pytest.fixture(scope="session")
 def deep_llama(tmp_path_factory):
     """A Llama whose cache outweighs what attention needs meanwhile."""
     directory = lively_directory(tmp_path_factory.mktemp("deep"), "llama", LLAMA | {"num_hidden_layers": 6})
     return {"llama": ModelSource("llama", str(directory), None, None)}
+
+
+@pytest.fixture
+def executor(monkeypatch):
+    """Pretend that there is a Mac, whose kernels the executor runs, in fewer combinations."""
+    for module in (choose, kernels):
+        monkeypatch.setattr(module, "dialect", lambda: "metal")
+    monkeypatch.setattr(kernels, "run_on", run_by_executor)
+    monkeypatch.setattr(kernels, "HEAD_DIMS", (64,))
+    monkeypatch.setattr(kernels, "HEADS", ((6, 2),))
+    monkeypatch.setattr(kernels, "TOKENS", (200,))
 
 
 @pytest.fixture

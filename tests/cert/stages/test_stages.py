@@ -32,12 +32,3 @@ def test_the_sweep_measures_three_lengths_and_leaves_a_table(measured):
     assert result.broken == {"decode_time_ratio"}  # which takes 4096 tokens
     (table,) = result.recorder.artifacts.values()
     assert table.decode().count("| lloyd_k4v4 |") == 6
-
-
-def test_a_stage_that_measures_too_little_fails_for_that(measured):
-    from tq_cert.stages.sizes import Sizes
-
-    short = Sizes(chunk=128, long_prompt=400, long_tokens=70)
-    result = measured("long_context", short)
-    assert not result.errors
-    assert result.broken == {"context_tokens", "generated_tokens"}

@@ -11,18 +11,17 @@ from tq_contract.checks.finding import Finding
 from tq_contract.checks.run import CHECKS
 
 ROOT = Path(__file__).parents[3]
-PARTS = ("packages", "docs", "scripts", ".github", "README.md", "Makefile", "pyproject.toml", "uv.lock", "waivers.toml")
+FOLDERS = ("packages", "docs", "scripts", ".github")
+FILES = ("README.md", "Makefile", "pyproject.toml", ".python-version", "uv.lock", "waivers.toml")
 
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
-    for part in PARTS:
-        source, target = ROOT / part, folder / part
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "measurements"))
+    for name in FILES:
+        shutil.copy(ROOT / name, folder / name)
     return folder
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tq_contract import ContractError
-from tq_contract.checks.checkout import CONTRACT, Checkout, CheckoutError, line_of
+from tq_contract.checks.checkout import Checkout, CheckoutError, line_of
 from tq_contract.checks.run import run
+from tq_contract.source_tree import CONTRACT
 
 ROOT = Path(__file__).parents[3]
 

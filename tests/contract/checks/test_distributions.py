@@ -122,7 +122,11 @@ WHEEL_MUTATIONS = {
     "another name": (lambda f: stated(f, "Name: tq-small", "Name: tq-smell"), "Name is 'tq-smell'"),
     "another Python": (lambda f: stated(f, "Requires-Python: >=3.11", "Requires-Python: >=3.8"), "is '>=3.8'"),
     "a requirement more": (lambda f: stated(f, "Requires-Dist", "Requires-Dist: mlx\nRequires-Dist"), "requires 'mlx'"),
-    "a requirement less": (lambda f: stated(f, "Requires-Dist: msgspec>=0.20\n", ""), "does not require msgspec"),
+    "a requirement less": (
+        lambda f: stated(f, "Requires-Dist: msgspec>=0.20\n", ""),
+        "does not require 'msgspec>=0.20'",
+    ),
+    "another window": (lambda f: stated(f, "msgspec>=0.20", "msgspec>=0.1"), "requires 'msgspec>=0.1'"),
     "no metadata": (lambda f: without(f, f"{INFO}/METADATA"), "cannot be read"),
 }
 

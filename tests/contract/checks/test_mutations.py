@@ -12,6 +12,8 @@ CORE = "packages/tq-core/src/tq_core"
 MLX = "packages/tq-mlx/src/tq_mlx"
 STATIC = ".github/workflows/static.yml"
 SMOKE = ".github/workflows/macos-smoke.yml"
+CERTIFY = ".github/workflows/apple-runtime-cert.yml"
+STAGES = "packages/tq-cert/src/tq_cert/stages"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ PLANTED = [
     Planted("public_api", f"{CORE}/packing.py", "def unpack(", "def unpacked(", "unpack, which", f"{CORE}/__init__.py"),
     Planted("public_api", f"{CORE}/__init__.py", "__all__ = [", "__all__ = [*()] + [", "no __all__"),
     Planted("public_api", CONTRACT, '"Code", "Codec",', '"Codec",', "exports Code,", f"{CORE}/__init__.py"),
+    Planted("public_api", f"{CORE}/__init__.py", "", '\n__all__ += ["words"]\n', "no __all__"),
+    Planted("public_api", f"{CORE}/__init__.py", "", '\n__all__.append("words")\n', "no __all__"),
     # hooks
     Planted("hooks", f"{MLX}/generation.py", "def make_prompt_cache(", "def make_cache(", "no replacement", CONTRACT),
     Planted(
@@ -101,6 +105,17 @@ PLANTED = [
         '\nHOOKS = ("mlx_lm.generate.generate_step", "mlx_lm.models.gemma2.Attention.__call__")\n',
         "the hooks, ",
     ),
+    Planted("second_copies", f"{MLX}/support.py", "", '\nOK = FAMILY in ("llama",)\n', "the families, llama"),
+    Planted("second_copies", f"{MLX}/support.py", "", '\nOK = KIND.startswith("gemma")\n', "the families, gemma"),
+    Planted(
+        "second_copies",
+        f"{MLX}/support.py",
+        "",
+        '\nmatch KIND:\n    case "gemma2":\n        pass\n',
+        "families, gemma2",
+    ),
+    Planted("second_copies", f"{MLX}/support.py", "", "\nOK = r.mean_kl_ratio <= 0.3\n", "a threshold, mean_kl_ratio"),
+    Planted("second_copies", f"{MLX}/hooks.py", "", '\nHELP = "pip install mlx-lm>=0.32,<0.33"\n', "a version window"),
     Planted("second_copies", "scripts/polar_tables.py", "", '\nWINDOW = ">=0.32,<0.33"\n', "a version window"),
     Planted(
         "second_copies",
@@ -129,6 +144,13 @@ PLANTED = [
     Planted(
         "statements", "README.md", "import TurboQuantConfig, upgrade_cache_list", "import upgrade_all", "upgrade_all"
     ),
+    Planted(
+        "statements",
+        "docs/theory.md",
+        "",
+        "\n```python\nimport tq_mlx\ntq_mlx.upgrade_all(cache)\n```\n",
+        "upgrade_all",
+    ),
     Planted("statements", "README.md", "cache = make_prompt_cache(model)", "cache = (", "not Python"),
     Planted("statements", "docs/quality_levers.md", "", "\n```bash\ntq-bench all\n```\n", "tq-bench"),
     Planted(
@@ -150,6 +172,31 @@ PLANTED = [
     Planted("workflows", STATIC, "run: make check", "run: [make check", "not YAML"),
     Planted("workflows", SMOKE, "make test-smoke-gemma", "make test-smoke-gema", "test-smoke-gema, which the Makefile"),
     Planted("workflows", "Makefile", "test-structural: setup", "test-structure: setup", "make test-structural", SMOKE),
+    Planted("workflows", STATIC, "  push:\n", '  push:\n    paths: ["docs/**"]\n', "on push of some paths alone"),
+    Planted("workflows", CERTIFY, "${{ !cancelled() }}", "${{ failure() }}", "runtime-cert on a condition"),
+    Planted(
+        "workflows", STATIC, "          if-no-files-found: error\n", "", "passes without the artifact distributions"
+    ),
+    # stages
+    Planted(
+        "stages", f"{STAGES}/kernels.py", "def measure(", "def measured(", "stage kernels has no function", CONTRACT
+    ),
+    Planted("stages", f"{STAGES}/gemma_smoke.py", "import measure", "import generate", "gemma_smoke has no", CONTRACT),
+    Planted("stages", f"{STAGES}/__init__.py", '    "memory": 3600,\n', "", "the stage memory, and SECONDS has not"),
+    Planted(
+        "stages", f"{STAGES}/__init__.py", '"memory":', '"memories":', "the stage memories, and the contract has not"
+    ),
+    Planted("stages", f"{STAGES}/__init__.py", "SECONDS = {", "LIMITS = {", "has no table SECONDS"),
+    Planted(
+        "stages",
+        CONTRACT,
+        '"name": "path_proof"',
+        '"name": "path_proofs"',
+        "has no function tq_cert.stages.path_proofs",
+    ),
+    Planted("stages", "Makefile", "$(CERTIFY)", "--only preflight", "with some stages alone"),
+    Planted("stages", "scripts/certify_apple_runtime.sh", '"$@"', '--only preflight "$@"', "with some stages alone"),
+    Planted("stages", CERTIFY, "make certify", 'make certify CERTIFY="--only preflight"', "with some stages alone"),
     # versions
     Planted("versions", "packages/tq-core/pyproject.toml", 'version = "0.1.0"', 'version = "0.1.1"', "version is"),
     Planted("versions", "packages/tq-mlx/pyproject.toml", "tq-core==0.1.0", "tq-core>=0.1.0", "tq-core>=0.1.0"),
@@ -162,6 +209,14 @@ PLANTED = [
     Planted(
         "versions", "uv.lock", 'name = "tq-core"\nversion = "0.1.0"', 'name = "tq-core"\nversion = "0.0.9"', "0.0.9"
     ),
+    Planted("versions", "pyproject.toml", '"py311"', '"py312"', "says 'target-version = \"py312\"'"),
+    Planted(
+        "versions", "pyproject.toml", 'pythonVersion = "3.11"\n', "", "does not say that Python 3.11 is the oldest"
+    ),
+    Planted("versions", "Makefile", "(3, 11)", "(3, 10)", "(3, 10)"),
+    Planted("versions", "Makefile", "Python 3.11 or newer with", "Python 3.9 or newer with", "3.9 or newer"),
+    Planted("versions", "scripts/fetch_uv.sh", "No Python 3.11 or", "No Python 3.8 or", "3.8 or newer"),
+    Planted("versions", ".python-version", "3.11", "3.13", "says '3.13'"),
     # evidence
     Planted("evidence", "README.md", "", "\nAll presets passed on Apple Silicon.\n", "without evidence"),
     Planted("evidence", "README.md", "", "\nLlama has been certified on an M3 Max.\n", "without evidence"),

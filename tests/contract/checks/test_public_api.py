@@ -5,7 +5,8 @@ import re
 
 import msgspec
 
-from tq_contract.checks.checkout import CONTRACT, Checkout
+from tq_contract.checks.checkout import Checkout
+from tq_contract.source_tree import CONTRACT
 
 INIT = "packages/tq-mlx/src/tq_mlx/__init__.py"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tq_contract.cli import main
-from tq_contract.documents.checkout import SOURCE
+from tq_contract.source_tree import CONTRACT
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,7 +18,7 @@ def test_this_checkout_is_current_and_its_links_lead_somewhere(capsys):
 
 @pytest.fixture
 def checkout(tmp_path):
-    for path in ("README.md", SOURCE):
+    for path in ("README.md", CONTRACT):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
     return tmp_path

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tq_contract.documents.checkout import SOURCE
+from tq_contract.source_tree import CONTRACT
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    for path in ("README.md", "docs", SOURCE, "LICENSE", "Makefile"):
+    for path in ("README.md", "docs", CONTRACT, "LICENSE", "Makefile"):
         target = tmp_path / path
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (ROOT / path).is_dir() else shutil.copy)(ROOT / path, target)

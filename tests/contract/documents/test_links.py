@@ -2,7 +2,8 @@
 
 import pytest
 
-from tq_contract.documents.links import broken_links, markdown_files
+from tq_contract.documents.links import broken_links
+from tq_contract.source_tree import markdown_files
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from tq_contract.commands import check, docs, preflight, show, validate
 from tq_contract.exit_code import ExitCode
+from tq_contract.problems import ContractError
 
 COMMANDS = {"show": show, "validate": validate, "docs": docs, "check": check, "preflight": preflight}
 
@@ -21,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status: ExitCode = arguments.run(arguments)
         sys.stdout.flush()
+    except ContractError as error:  # of this installation; a command that reads others reports theirs itself
+        print(error, file=sys.stderr)
+        return ExitCode.FINDINGS
     except OSError as error:
         return _output_failed(error)
     return status

@@ -17,7 +17,9 @@ from tq_contract.records import Contract
 from tq_contract.window import admits
 
 OPENBLAS = "libopenblas.so.0"
-OVERRIDES = "TURBOQUANT_"
+
+OVERRIDING = ("TURBOQUANT_", "MLX_", "DYLD_", "LD_PRELOAD", "PYTHONPATH")
+"""Beginnings of the names of variables that change what our packages, MLX or Python's imports do."""
 
 Verdict = Literal["good", "advice", "warning", "problem"]
 """`advice` costs time at most, `warning` rules out certification, `problem` rules out running."""
@@ -67,7 +69,7 @@ def survey(contract: Contract) -> Machine:
         system=platform.system(),
         machine=platform.machine(),
         installed={name: installed(name) for name in names},
-        overrides={name: value for name, value in sorted(os.environ.items()) if name.startswith(OVERRIDES)},
+        overrides=overriding(),
         openblas=_openblas_loads() if platform.system() == "Linux" else None,
     )
 
@@ -91,6 +93,11 @@ def installed(name: str) -> Installed | None:
         return None
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     return Installed(distribution.version, bool(origin.get("dir_info", {}).get("editable")))
+
+
+def overriding() -> dict[str, str]:
+    """Return the environment variables that are set and rule out certification, sorted by name."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(OVERRIDING)}
 
 
 def _python(machine: Machine, contract: Contract) -> Item:
@@ -131,7 +138,7 @@ def _fits(version: str, window: str | None, release: str) -> bool:
 
 def _overrides(machine: Machine) -> Iterator[Item]:
     for name, value in machine.overrides.items():
-        yield Item(name, value, "warning", f"Unset it: it changes what the packages do (unset {name}).")
+        yield Item(name, value, "warning", f"Unset it: it changes what runs (unset {name}).")
 
 
 def _openblas(machine: Machine) -> Iterator[Item]:

@@ -11,7 +11,7 @@ from tq_core.mse import MseCodec
 from tq_core.packing import pack, unpack
 from tq_core.polar import PolarCode, PolarCodec
 from tq_core.prod import ProdCode, ProdCodec
-from tq_core.registry import codec_from_dict, codec_to_dict
+from tq_core.registry import codec_from_dict, codec_to_dict, register_codec
 from tq_core.rotation import Hadamard, Identity, RandomOrthogonal, Rotation, rotation
 from tq_core.scalar import ScalarCode
 from tq_core.topk import TopkCode, TopkCodec
@@ -40,6 +40,7 @@ __all__ = [
     "codec_from_dict",
     "codec_to_dict",
     "pack",
+    "register_codec",
     "rotation",
     "unpack",
 ]

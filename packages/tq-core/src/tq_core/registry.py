@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from tq_core.codec import Codec
 from tq_core.errors import InvalidCodecError
@@ -18,6 +18,27 @@ AnyCodec = Codec[Any]
 CODECS: dict[str, type[AnyCodec]] = {
     cls.name: cls for cls in (MseCodec, UniformCodec, ProdCodec, PolarCodec, TopkCodec)
 }
+
+T = TypeVar("T", bound=type[AnyCodec])
+
+
+def register_codec(cls: T) -> T:
+    """Make a codec of your own known by its ``name``; a class decorator.
+
+    Caches compress with any codec; one that is known survives ``to_json``, files and every other way by which a
+    configuration comes back as text. A class defined again in the same place, as in a notebook, replaces itself.
+
+    Raises:
+        InvalidCodecError: this is no codec class with a name, or another codec has the name.
+    """
+    name = getattr(cls, "name", None)
+    if not (isinstance(cls, type) and issubclass(cls, Codec)) or not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidCodecError(f"{cls!r} is no codec: derive a class from Codec and give it a name")
+    known = CODECS.get(name, cls)
+    if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise InvalidCodecError(f"the name {name!r} belongs to {known.__qualname__}: choose another")
+    CODECS[name] = cls
+    return cls
 
 
 def codec_to_dict(codec: AnyCodec) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class UniformCodec(ScalarCodec):
         return self.multiply(p, code, group, transpose=False)
 
     def multiply(self, x: mx.array, code: ScalarCode, group: int, *, transpose: bool) -> mx.array:
+        """Return x ŷᵀ [..., M, T] if transposed, else x ŷ [..., M, D], by ``mx.quantized_matmul`` in MLX groups."""
         # The bias is a multiple of the scale: deriving it here stores 16 bits per vector less.
         scale = code.gain.astype(mx.float32) * UNIFORM_STEP[self.bits]
         scale = mx.repeat(scale, code.head_dim // scale.shape[-1] // group, axis=-1)

@@ -1,6 +1,5 @@
 """The environment of a run, as one process finds it; every stage's process looks for itself."""
 
-import os
 import platform
 from typing import Literal
 
@@ -14,9 +13,7 @@ from tq_cert.certification.installation import editable
 from tq_cert.certification.machine import hardware, is_translated, is_virtual, memory_bytes
 from tq_cert.evidence import Environment, Variable
 from tq_cert.lanes.provenance import sources_digest, system, version_of
-
-OVERRIDING = ("TURBOQUANT_", "MLX_", "DYLD_", "LD_PRELOAD", "PYTHONPATH")
-"""Beginnings of the names of variables that change what our packages, MLX or Python's imports do."""
+from tq_contract.preflight import overriding
 
 
 def survey() -> Environment:
@@ -52,5 +49,4 @@ def backend() -> Literal["metal", "cuda", "cpu"]:
 
 def overrides() -> tuple[Variable, ...]:
     """The variables that are set and change something."""
-    found = ((name, value) for name, value in sorted(os.environ.items()) if name.startswith(OVERRIDING))
-    return tuple(Variable(name, value) for name, value in found)
+    return tuple(Variable(name, value) for name, value in overriding().items())

@@ -14,8 +14,8 @@ REMEDIES: dict[RefusalCode, str] = {
     "missing_wheels": "name the folder of the installed wheels with --wheels; they must be of this release, unchanged",
     "dirty_tree": "commit or undo what `git status` shows",
     "outside_window": "install a version within the contract's window",
-    "unpinned_weights": "point TQ_TEST_…_MODEL to a snapshot of one revision (…/snapshots/COMMIT), as the hub's client "
-    "stores it, or leave it unset to use the sample model",
+    "unpinned_weights": "let TQ_TEST_…_MODEL name a repository of the hub (OWNER/MODEL) or a snapshot of one revision "
+    "(…/snapshots/COMMIT), or leave it unset to use the sample model",
     "overriding_environment": "unset the variable",
 }
 

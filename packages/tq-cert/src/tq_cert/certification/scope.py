@@ -12,6 +12,11 @@ from tq_cert import sample_models
 from tq_cert.errors import OptionError, UnknownModelError
 from tq_cert.progress import Progress
 
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+"""The name of a model on the hub: owner and model."""
+
+FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.tiktoken", "tokenizer.model")
+
 
 class ModelSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a family's model is.
@@ -59,16 +64,33 @@ def sources(families: Sequence[str], progress: Progress) -> tuple[ModelSource, .
 
 
 def source(family: str, named: str | None, progress: Progress) -> ModelSource:
-    """The model that is named, by a directory or a sample model's name; the family's sample model if none is."""
+    """The model that is named, by directory, sample model or repository; the family's sample model if none is."""
     name = named or family
     if name in sample_models.NAMES:
         directory = sample_models.build(name, progress=progress).directory
         return ModelSource(family, str(directory), name, None)
     directory = Path(name).expanduser()
+    if REPOSITORY.fullmatch(name) and not directory.exists():
+        directory = snapshot(family, name)
     if not (directory / "config.json").is_file():
         problem = f"{variable(family)} names no directory with a config.json"
         raise UnknownModelError(name, problem, sample_models.NAMES)
     return ModelSource(family, str(directory.resolve()), None, revision_of(directory.absolute()))
+
+
+def snapshot(family: str, repository: str) -> Path:
+    """The newest snapshot of a repository of the hub, fetched where it is not here yet: mlx-lm's own way to a model.
+
+    Raises:
+        UnknownModelError: it could not be fetched.
+    """
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]
+
+    try:
+        return Path(snapshot_download(repository, allow_patterns=list(FILES)))
+    except (OSError, ValueError) as error:
+        problem = f"{variable(family)} names a repository that could not be fetched: {error}"
+        raise UnknownModelError(repository, problem, sample_models.NAMES) from error
 
 
 def revision_of(directory: Path) -> str | None:

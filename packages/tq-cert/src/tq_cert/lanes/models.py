@@ -23,7 +23,7 @@ class Located:
 
     Attributes:
         directory: that mlx-lm loads.
-        title: of a sample model, or the directory's name.
+        title: of a sample model; of a snapshot of the hub, its repository's; else the directory's name.
         weights_sha256: of the weights.
         config_sha256: of config.json.
     """
@@ -70,13 +70,21 @@ def locate(name: str, progress: Progress) -> Located:
         directory, title = sample_models.build(name, progress=progress).directory, recipe_for(name).title
     else:
         directory = Path(name).expanduser().resolve()
-        title = directory.name
+        title = title_of(directory)
     weights = sorted(directory.glob("*.safetensors"))
     config = directory / "config.json"
     if not weights or not config.is_file():
         problem = "no sample model has that name, and it is no directory with config.json and *.safetensors"
         raise UnknownModelError(name, problem, sample_models.NAMES)
     return Located(directory, title, digest_of(weights), digest_of([config]))
+
+
+def title_of(directory: Path) -> str:
+    """The repository's name where the hub's client stores it (models--OWNER--MODEL/snapshots/COMMIT), else its own."""
+    parts = directory.parts
+    if len(parts) > 3 and parts[-2] == "snapshots" and parts[-3].startswith("models--"):
+        return parts[-3].removeprefix("models--").replace("--", "/")
+    return directory.name
 
 
 def describe(model: Any, name: str, weights_sha256: str, config_sha256: str) -> ModelInfo:

@@ -10,7 +10,8 @@ from tq_cert.report.page import Chart, Curve, Point
 
 COLOURS = ("#0b5fa5", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be123c", "#0f766e", "#52525b", "#4338ca", "#65a30d")
 MARKERS = "osD^vP*Xd<"
-SETTINGS = {"svg.hashsalt": "turboquant", "svg.fonttype": "none", "font.family": "sans-serif"}
+SETTINGS = {"svg.hashsalt": "turboquant", "svg.fonttype": "none", "font.family": "sans-serif", "figure.dpi": "72"}
+"""An SVG has 72 pixels to the inch: names are placed by those."""
 
 LETTER, LINE, GAP = 4.6, 8.5, 6.0
 """Width of a letter of a point's name, height of its line, and its distance from the point, in SVG's own pixels."""
@@ -66,7 +67,7 @@ def plot(axes: Any, chart: Chart) -> None:
     else:
         axes.set_ylim(bottom=0)
     axes.grid(visible=True, which="major", alpha=0.3)
-    axes.legend(fontsize=8, loc="best" if any(curve.line for curve in chart.curves) else "upper right")
+    axes.legend(fontsize=8, loc="best" if any(curve.line for curve in chart.curves) else "lower left")
 
 
 def plot_curve(axes: Any, curve: Curve, colour: str, marker: str) -> None:

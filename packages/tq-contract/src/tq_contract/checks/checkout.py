@@ -10,8 +10,7 @@ from typing import Any
 from tq_contract.checks.module import Module, parsed
 from tq_contract.load import load_bytes
 from tq_contract.records import Contract
-
-CONTRACT = "packages/tq-contract/src/tq_contract/contract.json"
+from tq_contract.source_tree import CONTRACT, markdown_files
 
 
 class CheckoutError(Exception):
@@ -67,13 +66,12 @@ class Checkout:
     @cached_property
     def scripts(self) -> tuple[Module, ...]:
         """The programs beside the packages, each a module of no package."""
-        return tuple(self._module(path, path.stem) for path in sorted(self.root.glob("scripts/*.py")))
+        return tuple(self._module(self.place(path), path.stem) for path in sorted(self.root.glob("scripts/*.py")))
 
     @cached_property
     def documents(self) -> dict[str, str]:
-        """The Markdown files for readers, by path: README, `docs`, the packages' own READMEs."""
-        paths = [*self.root.glob("*.md"), *self.root.glob("docs/**/*.md"), *self.root.glob("packages/*/*.md")]
-        return {self.place(path): self.read(self.place(path)) for path in sorted(paths)}
+        """The Markdown files for readers, by path."""
+        return {self.place(path): self.read(self.place(path)) for path in markdown_files(self.root)}
 
     @cached_property
     def workflows(self) -> dict[str, str]:
@@ -113,12 +111,12 @@ class Checkout:
         return Source(folder.name, project, self.toml(project).get("project", {}), modules)
 
     def _modules(self, src: Path) -> Iterator[Module]:
-        for path in sorted(src.rglob("*.py")):
-            name = ".".join(path.relative_to(src).with_suffix("").parts).removesuffix(".__init__")
-            yield self._module(path, name)
+        above = len(self.place(src)) + 1
+        for place in sorted(self.place(path) for path in src.rglob("*.py")):
+            name = place[above:].removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+            yield self._module(place, name)
 
-    def _module(self, path: Path, name: str) -> Module:
-        place = self.place(path)
+    def _module(self, place: str, name: str) -> Module:
         module = Module(name, place, self.read(place))
         try:
             parsed(module.source)

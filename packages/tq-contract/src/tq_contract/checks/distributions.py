@@ -1,6 +1,7 @@
 """Whether built wheels and source distributions hold what they should and nothing else, read without installing."""
 
 import base64
+import re
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -100,19 +101,19 @@ def _metadata(data: bytes, checkout: Checkout, source: Source) -> Iterator[tuple
     ):
         if stated[field] != wanted:
             yield f"its {field} is {stated[field]!r}, not {wanted!r}", REBUILD
-    declared = {_distribution(one) for one in requirements(source.metadata)}
-    for requirement in stated.get_all("Requires-Dist", []):
-        if _distribution(requirement) not in declared:
-            yield f"requires {requirement!r}, which the project does not declare", REBUILD
-    for name in sorted(declared - {_distribution(one) for one in stated.get_all("Requires-Dist", [])}):
-        yield f"does not require {name}, which the project declares", REBUILD
+    declared = {_required(one): one for one in requirements(source.metadata)}
+    stated_there = {_required(one): one for one in stated.get_all("Requires-Dist", [])}
+    for key in stated_there.keys() - declared.keys():
+        yield f"requires {stated_there[key]!r}, which the project does not declare", REBUILD
+    for key in declared.keys() - stated_there.keys():
+        yield f"does not require {declared[key]!r}, which the project declares", REBUILD
 
 
-def _distribution(requirement: str) -> str:
-    name = requirement
-    for end in " [<>=!~;":
-        name = name.partition(end)[0]
-    return name
+def _required(requirement: str) -> tuple[str, frozenset[str]]:
+    """Return what a requirement names and its bounds, in whatever order they are written; markers are not compared."""
+    plain = requirement.partition(";")[0].replace(" ", "")
+    name = re.split("[<>=!~]", plain, maxsplit=1)[0]
+    return name, frozenset(plain.removeprefix(name).split(","))
 
 
 def _record(held: dict[str, bytes], record: str) -> Iterator[tuple[str, str]]:

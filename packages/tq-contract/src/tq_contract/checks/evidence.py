@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tq_contract.checks.checkout import Checkout
 from tq_contract.checks.finding import Finding
-from tq_contract.checks.markdown import sentences
+from tq_contract.prose import sentences
 
 FOLDER = "evidence"
 DIGEST = re.compile(r"\b[0-9a-f]{64}\b")

@@ -3,11 +3,12 @@
 import ast
 from collections.abc import Iterator
 
-from tq_contract.checks.checkout import CONTRACT, Checkout
+from tq_contract.checks.checkout import Checkout
 from tq_contract.checks.finding import Finding
 from tq_contract.checks.module import Module
 from tq_contract.checks.syntax import bound_names, dotted, imported
 from tq_contract.records import Hook
+from tq_contract.source_tree import CONTRACT
 
 UPSTREAM = ("mlx", "mlx_lm")
 RUNTIME = "tq_mlx"

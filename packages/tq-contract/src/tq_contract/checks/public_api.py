@@ -4,11 +4,12 @@ import ast
 import json
 from collections.abc import Iterator
 
-from tq_contract.checks.checkout import CONTRACT, Checkout, Source
+from tq_contract.checks.checkout import Checkout, Source
 from tq_contract.checks.finding import Finding
 from tq_contract.checks.module import Module
 from tq_contract.checks.syntax import bound_names, exported
 from tq_contract.records.checkout import Package
+from tq_contract.source_tree import CONTRACT
 
 
 def public_api(checkout: Checkout) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from tq_contract.checks.finding import Finding
 from tq_contract.checks.hooks import hooks
 from tq_contract.checks.public_api import public_api
 from tq_contract.checks.second_copies import second_copies
+from tq_contract.checks.stages import stages
 from tq_contract.checks.statements import statements
 from tq_contract.checks.versions import versions
 from tq_contract.checks.workflows import workflows
@@ -20,7 +21,7 @@ Check = Callable[[Checkout], Iterable[Finding]]
 
 CHECKS: dict[str, Check] = {
     check.__name__: check
-    for check in (public_api, hooks, second_copies, statements, workflows, distributions, versions, evidence)
+    for check in (public_api, hooks, second_copies, statements, workflows, stages, distributions, versions, evidence)
 }
 
 

@@ -30,6 +30,7 @@ class Written:
     Attributes:
         presets: names and aliases.
         families: names and model types.
+        windows: of versions, as they are written.
         hooks: names of the hooked functions, with and without their module.
         tokens: values by parameter of presets.
         thresholds: metric and value; whole numbers tell nothing.
@@ -39,6 +40,7 @@ class Written:
 
     presets: frozenset[str]
     families: frozenset[str]
+    windows: tuple[str, ...]
     hooks: frozenset[str]
     tokens: dict[str, set[int]]
     thresholds: frozenset[tuple[str, float]]
@@ -70,6 +72,7 @@ def _written(contract: Contract) -> Written:
     return Written(
         presets=frozenset(name for preset in contract.presets for name in (preset.name, *preset.aliases)),
         families=frozenset(name for family in contract.families for name in (family.name, *family.model_types)),
+        windows=msgspec.structs.astuple(contract.windows),
         hooks=frozenset(name for hook in contract.hooks for name in (hook.name, f"{hook.module}.{hook.name}")),
         tokens={field: {value for one in parameters if (value := getattr(one, field))} for field in TOKENS},
         thresholds=frozenset((metric, value) for metric, value in thresholds if value != int(value)),
@@ -82,21 +85,40 @@ def _texts(module: Module, written: Written) -> Iterator[Copy]:
     for line, text in strings(module):
         if text in written.presets:
             yield line, f"the preset name {text!r}"
-        if re.fullmatch(OPEN_WINDOW, text):
+        if re.fullmatch(OPEN_WINDOW, text) or any(window in text for window in written.windows):
             yield line, f"a version window, {text!r}"
 
 
 def _lists(module: Module, written: Written) -> Iterator[Copy]:
     """Two families, model types or hooks side by side, or something compared with a family or model type."""
     for node in module.of(ast.List, ast.Tuple, ast.Set, ast.Dict):
-        texts = _texts_among(node.keys if isinstance(node, ast.Dict) else node.elts)
+        texts = _texts_among(_items(node))
         if len(families := sorted(texts & written.families)) > 1:
             yield node.lineno, f"the families, {', '.join(families)}"
         if len(hooks := sorted(texts & written.hooks)) > 1:
             yield node.lineno, f"the hooks, {', '.join(hooks)}"
-    for node in module.of(ast.Compare):
-        if families := sorted(_texts_among([node.left, *node.comparators]) & written.families):
-            yield node.lineno, f"the families, {', '.join(families)}"
+    for line, texts in _compared(module):
+        if families := sorted(texts & written.families):
+            yield line, f"the families, {', '.join(families)}"
+
+
+def _compared(module: Module) -> Iterator[tuple[int, set[str]]]:
+    """Yield the texts with which something is compared: one by one, with a list of them, by a case, by a beginning."""
+    for compare in module.of(ast.Compare):
+        sides = [compare.left, *compare.comparators]
+        yield compare.lineno, _texts_among([item for side in sides for item in (side, *_items(side))])
+    for case in module.of(ast.MatchValue):
+        yield case.lineno, _texts_among([case.value])
+    for call in module.of(ast.Call):
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("startswith", "endswith"):
+            yield call.lineno, _texts_among(call.args)
+
+
+def _items(node: ast.expr) -> Sequence[ast.expr | None]:
+    """Return the items of a list, tuple or set and the keys of a dict; nothing for another expression."""
+    if isinstance(node, ast.Dict):
+        return node.keys
+    return node.elts if isinstance(node, ast.List | ast.Tuple | ast.Set) else ()
 
 
 def _texts_among(items: Sequence[ast.expr | None]) -> set[str]:
@@ -115,9 +137,14 @@ def _numbers(module: Module, written: Written) -> Iterator[Copy]:
 
 
 def _named_numbers(module: Module) -> Iterator[tuple[int, str, float]]:
-    """Yield the numbers that are assigned, passed or given as a default under a name."""
-    for node in module.of(ast.Assign, ast.AnnAssign, ast.keyword, ast.Dict, ast.arguments):
+    """Yield the numbers that are assigned to a name, compared with it, passed or given as a default under it."""
+    for node in module.of(ast.Assign, ast.AnnAssign, ast.keyword, ast.Dict, ast.arguments, ast.Compare):
         match node:
+            case ast.Compare(left=ast.Name() | ast.Attribute() as left):
+                name = left.id if isinstance(left, ast.Name) else left.attr
+                for side in node.comparators:
+                    if isinstance(side, ast.Constant) and isinstance(side.value, int | float):
+                        yield node.lineno, name, side.value
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=(int() | float()) as value)):
                 yield node.lineno, name, value
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=(int() | float()) as value)):

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 
-from tq_contract.checks.checkout import CONTRACT, Checkout
+from tq_contract.checks.checkout import Checkout
 from tq_contract.checks.command_lines import Program, programs
 from tq_contract.checks.finding import Finding
-from tq_contract.checks.markdown import Piece, blocks, first_cells, spans
+from tq_contract.prose import Piece, blocks, first_cells, spans
+from tq_contract.source_tree import CONTRACT
 
 PRESET = re.compile(r"""from_preset\(\s*["'](?P<a>\w+)["']|--preset[ =](?P<b>[a-z]\w*)|\bpreset=["'](?P<c>\w+)["']""")
 FAMILY = re.compile(r"""model_family=["'](?P<a>\w+)["']|--family[ =](?P<b>[a-z]\w*)""")
@@ -20,6 +21,7 @@ WINDOW = re.compile(
 LEAST_PYTHON = re.compile(
     r"\bpython\s+(?:≥\s*)?(?P<version>3\.\d+)(?:\s+(?:or|and)\s+(?:newer|later|above)|\+)", re.IGNORECASE
 )
+MAY_BE_OURS = re.compile(r"\b(?:make|tq-[a-z]+) ")
 ALIKE = 0.87  # how alike a code span and a preset's name are before it counts as that name misspelt
 
 
@@ -93,7 +95,7 @@ def _windows(text: str, checkout: Checkout) -> Iterator[Found]:
 
 
 def _imports(text: str, checkout: Checkout) -> Iterator[Found]:
-    """Yield the names that an example imports from a package although it does not export them."""
+    """Yield the names of a package that an example uses although the package does not export them."""
     public = {package.module: set(package.public) for package in checkout.contract.packages}
     for block in blocks(text):
         if block.language not in ("python", "py"):
@@ -103,11 +105,22 @@ def _imports(text: str, checkout: Checkout) -> Iterator[Found]:
         except SyntaxError as error:
             yield block.line + (error.lineno or 1) - 1, f"an example is not Python: {error.msg}", "Correct it."
             continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.module in public:
-                for name in sorted({alias.name for alias in node.names} - public[node.module]):
-                    message = f"an example imports {name}, which {node.module} does not export"
-                    yield block.line + node.lineno - 1, message, "Name something that it exports."
+        for line, module, names in _used(tree):
+            for name in sorted(names - public.get(module, names)):
+                message = f"an example uses {name}, which {module} does not export"
+                yield block.line + line - 1, message, "Name something that it exports."
+
+
+def _used(tree: ast.Module) -> Iterator[tuple[int, str, set[str]]]:
+    """Yield what an example imports from a module, and what it names as an attribute of one."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module)):
+                yield node.lineno, module, {alias.name for alias in node.names}
+            case ast.Attribute(value=ast.Name(id=module), attr=name):
+                yield node.lineno, module, {name}
+            case _:
+                pass
 
 
 def _command_lines(text: str) -> Iterator[Piece]:
@@ -120,6 +133,8 @@ def _command_lines(text: str) -> Iterator[Piece]:
 
 
 def _command(line: str, declared: dict[str, Program], checkout: Checkout) -> Iterator[tuple[str, str]]:
+    if not MAY_BE_OURS.search(line):
+        return  # most lines: splitting them as a shell does takes long
     words = _words(line)
     if words[:2] == ["uv", "run"]:
         words = words[2:]

@@ -4,20 +4,32 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tq_contract.checks.checkout import CONTRACT, Checkout, line_of
+from tq_contract.checks.checkout import Checkout, line_of
 from tq_contract.checks.finding import Finding
+from tq_contract.source_tree import CONTRACT
 
 LOCK = "uv.lock"
+LEAST_PYTHON = {
+    "pyproject.toml": (r'^target-version = "py(\d)(\d+)"', r'^pythonVersion = "(\d+)\.(\d+)"'),
+    "Makefile": (r"version_info >= \((\d+), (\d+)\)", r"Python (\d+)\.(\d+) or newer"),
+    "scripts/fetch_uv.sh": (r"version_info >= \((\d+), (\d+)\)", r"No Python (\d+)\.(\d+) or newer"),
+    ".python-version": (r"^(\d+)\.(\d+)$",),
+}
+"""Where tools that cannot read the contract are told of the oldest Python: file → how it is written there."""
+
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?P<extras>\[[^]]*\])?\s*(?P<window>[^;]*)")
 
 
 def versions(checkout: Checkout) -> Iterator[Finding]:
-    """Each `pyproject.toml` and the lock agree with the contract's release and windows."""
+    """Each `pyproject.toml`, the lock and the tools' settings agree with the contract's release and windows."""
     for source in checkout.sources:
         yield from _project(checkout, source.project, source.metadata)
     root = checkout.toml("pyproject.toml").get("project", {})
     yield from _stated(checkout, "pyproject.toml", "requires-python", root, checkout.contract.windows.python)
     yield from _lock(checkout)
+    for file, patterns in LEAST_PYTHON.items():
+        for pattern in patterns:
+            yield from _least_python(checkout, file, pattern)
 
 
 def _project(checkout: Checkout, file: str, project: dict[str, Any]) -> Iterator[Finding]:
@@ -47,6 +59,18 @@ def _stated(checkout: Checkout, file: str, field: str, project: dict[str, Any], 
         message = f"{field} is {project.get(field)!r}, but the contract says {wanted!r}"
         line = line_of(checkout.read(file), f"\n{field} =")
         yield Finding(file, line and line + 1, message, f"Write {wanted!r} here, or change {CONTRACT}.")
+
+
+def _least_python(checkout: Checkout, file: str, pattern: str) -> Iterator[Finding]:
+    least = checkout.contract.windows.python.removeprefix(">=").partition(",")[0]
+    found = [*re.finditer(pattern, checkout.read(file), re.MULTILINE)]
+    if not found:
+        yield Finding(file, 0, f"does not say that Python {least} is the oldest", f"Write it as {pattern}.")
+    for match in found:
+        if f"{match[1]}.{match[2]}" != least:
+            message = f"says {match[0]!r}, but the contract says Python {checkout.contract.windows.python}"
+            line = checkout.read(file).count("\n", 0, match.start()) + 1
+            yield Finding(file, line, message, f"Write {least} here, or change {CONTRACT}.")
 
 
 def _lock(checkout: Checkout) -> Iterator[Finding]:

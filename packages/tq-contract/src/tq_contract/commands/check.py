@@ -29,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Run the checks and report every finding."""
     # Imported only now: what reads YAML and archives takes longer to import than other commands take to run.
-    from tq_contract.checks.checkout import CONTRACT, Checkout, CheckoutError
+    from tq_contract.checks.checkout import Checkout, CheckoutError
     from tq_contract.checks.run import CHECKS
     from tq_contract.checks.run import run as run_checks
+    from tq_contract.source_tree import CONTRACT
 
     root = Path(arguments.root)
     dist = Path(arguments.dist) if arguments.dist else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from tq_contract.documents.checkout import Drift, NotACheckoutError, check_root, drifts, write
+from tq_contract.documents.drift import Drift, NotACheckoutError, check_root, drifts, write
 from tq_contract.documents.links import BrokenLink, broken_links
 from tq_contract.documents.parts import MarkerError
 from tq_contract.exit_code import ExitCode

@@ -1,7 +1,6 @@
 """`tq-contract show`: the packaged contract, for people or as JSON."""
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -9,7 +8,6 @@ import msgspec
 from tq_contract.digest import digest
 from tq_contract.exit_code import ExitCode
 from tq_contract.load import load
-from tq_contract.problems import ContractError
 from tq_contract.records import Contract, KeyNoiseSpec, Parameters
 from tq_contract.records.codecs import label
 
@@ -23,11 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Print the contract."""
-    try:
-        contract = load()
-    except ContractError as error:
-        print(error, file=sys.stderr)
-        return ExitCode.FINDINGS
+    contract = load()
     if arguments.json:
         print(msgspec.json.format(msgspec.json.encode(contract), indent=2).decode())
     else:

@@ -11,10 +11,9 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
-PATTERNS = ("*.md", "docs/**/*.md", "examples/**/*.md", "packages/*/*.md")
+from tq_contract.prose import prose, without_code
+from tq_contract.source_tree import markdown_files
 
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
-_CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
 _INLINE = re.compile(r"\]\(\s*(?:<([^<>]*)>|((?:[^\s()]|\([^\s()]*\))*))(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
 _DEFINITION = re.compile(r"^ {0,3}\[[^\]]+\]:\s*(?:<([^<>]*)>|(\S+))")
 _HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.*?)(?:\s+#+)?\s*$")
@@ -66,15 +65,10 @@ def broken_links(root: Path) -> list[BrokenLink]:
     return found
 
 
-def markdown_files(root: Path) -> list[Path]:
-    """Return the checkout's Markdown files, sorted."""
-    return sorted({file for pattern in PATTERNS for file in root.glob(pattern) if file.is_file()})
-
-
 def _targets(text: str) -> Iterator[tuple[int, str]]:
     """Yield the relative targets of inline links, images and definitions, with their lines."""
-    for number, line in _prose(text):
-        plain = _CODE.sub("", line)
+    for number, line in enumerate(prose(text), 1):
+        plain = without_code(line)
         for match in (*_INLINE.finditer(plain), *_DEFINITION.finditer(plain)):
             target = match[1] or match[2] or ""
             if target and not _SCHEME.match(target):
@@ -85,7 +79,7 @@ def _anchors(file: Path) -> frozenset[str]:
     """Return the anchors that GitHub gives a file's headings, and those written as HTML."""
     anchors: set[str] = set()
     counts: dict[str, int] = {}
-    for _, line in _prose(file.read_text("utf-8", "replace")):
+    for line in prose(file.read_text("utf-8", "replace")):
         anchors.update(_ANCHOR.findall(line))
         if match := _HEADING.match(line):
             slug = _slug(match[1])
@@ -98,16 +92,3 @@ def _anchors(file: Path) -> frozenset[str]:
 def _slug(heading: str) -> str:
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
     return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
-
-
-def _prose(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines outside fenced code, numbered from 1."""
-    fence = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        match = _FENCE.match(line)
-        if match and not fence:
-            fence = match[1]
-        elif match and match[1].startswith(fence) and not line.strip().strip(fence[0]):
-            fence = ""
-        elif not fence:
-            yield number, line

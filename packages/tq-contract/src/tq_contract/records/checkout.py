@@ -2,19 +2,19 @@
 
 from typing import Annotated, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-_Text: TypeAlias = Annotated[str, Meta(min_length=1)]
-_Identifier: TypeAlias = Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
-_Distribution: TypeAlias = Annotated[str, Meta(pattern="^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
-_WorkflowFile: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]*\.yml$")]
+from tq_contract.records.fields import Identifier, Record, Text
+
+Distribution: TypeAlias = Annotated[str, Meta(pattern="^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
+WorkflowFile: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]*\.yml$")]
 
 
-class Package(Struct, frozen=True, forbid_unknown_fields=True):
+class Package(Record, frozen=True):
     """A distribution, and the names that its import package exports; everything else may change freely."""
 
-    name: _Distribution
-    public: tuple[_Identifier, ...]
+    name: Distribution
+    public: tuple[Identifier, ...]
 
     @property
     def module(self) -> str:
@@ -22,18 +22,18 @@ class Package(Struct, frozen=True, forbid_unknown_fields=True):
         return self.name.replace("-", "_")
 
 
-class Job(Struct, frozen=True, forbid_unknown_fields=True):
+class Job(Record, frozen=True):
     """A job of a workflow: where it runs, which commands it must run and which artifacts it must keep."""
 
-    name: _Text
-    runner: _Text
-    commands: Annotated[tuple[_Text, ...], Meta(min_length=1)]
-    artifacts: tuple[_Text, ...]
+    name: Text
+    runner: Text
+    commands: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    artifacts: tuple[Text, ...]
 
 
-class Workflow(Struct, frozen=True, forbid_unknown_fields=True):
+class Workflow(Record, frozen=True):
     """A file in `.github/workflows`, the events that start it and its required jobs."""
 
-    file: _WorkflowFile
-    triggers: Annotated[tuple[_Text, ...], Meta(min_length=1)]
+    file: WorkflowFile
+    triggers: Annotated[tuple[Text, ...], Meta(min_length=1)]
     jobs: Annotated[tuple[Job, ...], Meta(min_length=1)]

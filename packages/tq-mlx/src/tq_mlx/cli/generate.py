@@ -49,11 +49,11 @@ def generate(options: argparse.Namespace) -> int:
     admit_family(family_of(model), research=options.research)
     tokens = prompt_tokens(tokenizer, prompt, raw=options.raw)
     limits = {"max_tokens": options.max_tokens, "start": options.start, "research": options.research}
-    with progress_bar("prompt", quiet=options.json) as progress:
+    with progress_bar(quiet=options.json) as phases:
         if options.compare:
-            outcome = compare(model, tokenizer, tokens, config, progress=progress, **limits)
+            outcome = compare(model, tokenizer, tokens, config, phases=phases, **limits)
         else:
-            outcome = run(model, tokenizer, tokens, config, progress=progress, **limits)
+            outcome = run(model, tokenizer, tokens, config, phases=phases, **limits)
     if options.json:
         print(json.dumps(outcome.to_dict(), indent=2, ensure_ascii=False))
     else:

@@ -6,12 +6,23 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+Report = Callable[[int, int], None]
+"""Called with (done, total) while a phase of the work goes on."""
+
+Phases = Callable[[str], Report]
+"""Begins a phase under a title and returns what reports on it."""
+
 
 @contextmanager
-def progress_bar(title: str, *, quiet: bool) -> Generator[Callable[[int, int], None]]:
-    """Yield a function to call with (done, total) while work goes on."""
+def progress_bar(*, quiet: bool) -> Generator[Phases]:
+    """Yield a function that begins a phase; one bar shows the phase that was begun last."""
     console = Console(stderr=True, quiet=quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
-        task = display.add_task(title, total=None)
-        yield lambda done, total: display.update(task, completed=done, total=total)
+        task = display.add_task("", total=None)
+
+        def begin(title: str) -> Report:
+            display.reset(task, total=None, description=title)
+            return lambda done, total: display.update(task, completed=done, total=total)
+
+        yield begin

@@ -1,6 +1,6 @@
 """One generation, measured; and two of them, dense and compressed, compared."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,14 +8,13 @@ from typing import Any
 from mlx_lm.generate import stream_generate  # pyright: ignore[reportUnknownVariableType]
 from mlx_lm.models.cache import make_prompt_cache
 
+from tq_mlx.cli.progress import Phases, Report
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.forcing import mean_divergence
 from tq_mlx.hooks import hooks_installed
 from tq_mlx.status import CacheStatus, status
 from tq_mlx.support import family_of
 from tq_mlx.upgrade import upgrade_cache_list
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,11 @@ def run(
     max_tokens: int,
     start: int,
     research: bool,
-    progress: Progress,
+    phases: Phases,
 ) -> Run:
     """Generate greedily from the prompt's tokens, through mlx-lm's own loop; dense without a configuration."""
     cache = make_prompt_cache(model)
+    label = config.label if config else "dense"
     text, tokens, speed = "", list[int](), 0.0
     with hooks_installed():
         responses = stream_generate(
@@ -101,20 +101,22 @@ def run(
             max_tokens=max_tokens,
             prompt_cache=cache,
             prefill_step_size=512,
-            prompt_progress_callback=progress,
+            prompt_progress_callback=phases(f"{label}: prompt"),
             turboquant_config=config,
             turboquant_start=start,
             turboquant_research=research,
         )
+        answer: Report | None = None
         for response in responses:
+            answer = answer or phases(f"{label}: answer")
             text += response.text
             tokens.append(response.token)
             speed = response.generation_tps
-            progress(len(tokens), max_tokens)
+            answer(len(tokens), max_tokens)
     return Run(
         text=text,
         tokens=tuple(tokens),
-        label=config.label if config else "dense",
+        label=label,
         family=family_of(model),
         prompt_tokens=len(prompt),
         tokens_per_second=speed,
@@ -131,14 +133,16 @@ def compare(
     max_tokens: int,
     start: int,
     research: bool,
-    progress: Progress,
+    phases: Phases,
 ) -> Comparison:
     """Generate dense and compressed, then force the dense run's tokens through both caches."""
-    limited = partial(run, max_tokens=max_tokens, start=start, research=research, progress=progress)
+    limited = partial(run, max_tokens=max_tokens, start=start, research=research, phases=phases)
     dense = limited(model, tokenizer, prompt, None)
     compressed = limited(model, tokenizer, prompt, config)
     with hooks_installed():
         forced = make_prompt_cache(model)
         upgrade_cache_list(forced, 0, config=config, model_family=family_of(model), research=research)
-        divergence = mean_divergence(model, prompt, dense.tokens, make_prompt_cache(model), forced, progress)
+        divergence = mean_divergence(
+            model, prompt, dense.tokens, make_prompt_cache(model), forced, phases("divergence")
+        )
     return Comparison(dense, compressed, divergence)

@@ -4,21 +4,20 @@ Options of mlx_lm.server other than those below follow a --, such as: tq-mlx ser
 """
 
 import argparse
-import logging
-import os
 import sys
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
+from tq_core import TurboQuantError
 from tq_mlx import openblas
-from tq_mlx.cli.arguments import positive
-from tq_mlx.cli.model import is_path, read_config
+from tq_mlx.cli.arguments import port
+from tq_mlx.cli.model import cannot_load, is_path, read_config
 from tq_mlx.cli.presets import add_preset, named_config
 from tq_mlx.cli.research import add_research
 from tq_mlx.errors import ConfigError
-from tq_mlx.serving import Compression, run_server
+from tq_mlx.serving import Compression, check_address, run_server
 from tq_mlx.support import admit_family, family_of
 
 
@@ -28,7 +27,7 @@ def add_to(subcommands: Any) -> None:
     parser.add_argument("--model", required=True, metavar="MODEL", help="directory of an mlx-lm model, or a hub name")
     add_preset(parser)
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=positive, default=8080, metavar="PORT", help="port (%(default)s)")
+    parser.add_argument("--port", type=port, default=8080, metavar="PORT", help="port (%(default)s)")
     parser.add_argument(
         "--calibration",
         type=Path,
@@ -47,23 +46,17 @@ def serve(options: argparse.Namespace) -> int:
     if is_path(options.model):  # what can be refused at once is, before a server listens
         model_type = read_config(options.model).get("model_type")
         admit_family(family_of(SimpleNamespace(model_type=model_type)), research=options.research)
+    check_address(options.host, options.port)
     if openblas.outcome == "missing":
         print(f"tq-mlx: {openblas.ADVICE}", file=sys.stderr)
     arguments = ["--model", options.model, "--host", options.host, "--port", str(options.port)]
-    run_server([*arguments, *options.server_options], Compression(config, calibration, options.research))
-    leave()
-
-
-def leave() -> NoReturn:
-    """End the process well, now that the server has stopped.
-
-    An interpreter that ends by itself after another thread has computed is aborted by MLX 0.32 on Linux, mlx-lm's own
-    server included: a thread of MLX's is still to be joined then.
-    """
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    try:
+        run_server([*arguments, *options.server_options], Compression(config, calibration, options.research))
+    except TurboQuantError:
+        raise
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise cannot_load(options.model, error) from error
+    return 0
 
 
 def calibration_text(file: Path | None) -> str:

@@ -5,6 +5,7 @@ from collections import Counter
 from rich.table import Table
 
 from tq_mlx.admission import OPTED_IN
+from tq_mlx.cli.quantities import size
 from tq_mlx.cli.run import Comparison
 from tq_mlx.status import CacheStatus
 
@@ -16,9 +17,10 @@ def comparison_table(outcome: Comparison) -> Table:
     for column in ("", dense.label, compressed.label):
         table.add_column(column, justify="left" if not column else "right")
     table.add_row("text", shorten(dense.text), shorten(compressed.text))
-    table.add_row("cache bytes", f"{dense.status.nbytes:,}", f"{compressed.status.nbytes:,}")
-    table.add_row("of dense tokens' bytes", f"{dense.status.ratio:.3f}", f"{compressed.status.ratio:.3f}")
-    table.add_row("stored bits per coded value", "", f"{compressed.status.bits_per_value or 0:.2f}")
+    table.add_row("cache", size(dense.status.nbytes), size(compressed.status.nbytes))
+    table.add_row("beside the tokens alone, dense", f"{dense.status.ratio:.0%}", f"{compressed.status.ratio:.0%}")
+    bits = compressed.status.bits_per_value
+    table.add_row("stored bits per coded value", "", "nothing coded" if bits is None else f"{bits:.2f}")
     table.add_row("tokens per second", f"{dense.tokens_per_second:.1f}", f"{compressed.tokens_per_second:.1f}")
     table.add_row("mean KL on the dense text", "0", f"{outcome.mean_kl:.5f}")
     return table
@@ -30,6 +32,8 @@ def status_summary(held: CacheStatus, label: str) -> str:
     reads = sum(layer.codes_read for layer in compressed)
     note = f" ({OPTED_IN})" if held.research else ""
     lines = [f"{len(compressed)} of {len(held.layers)} layers compressed with {label}{note}; codes read {reads} times"]
+    if compressed and held.bits_per_value is None:
+        lines.append("no token is coded yet: the first few and the newest stay dense, and there are no others")
     for reason, count in Counter(layer.reason for layer in held.layers if layer.realised == "dense").items():
         lines.append(f"{count} {'layer' if count == 1 else 'layers'} dense: {reason}")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from tq_mlx.errors import ConfigError
 from tq_mlx.kernels.source_text import Dialect
 
 PathName = Literal["auto", "reference"]
+NAMES = get_args(PathName)
 
 VARIABLE = "TURBOQUANT_ATTENTION"
 """Environment variable that says which path to take: ``auto`` or ``reference``."""
@@ -36,8 +37,8 @@ def reference_asked() -> bool:
 
 
 def checked(name: str) -> str:
-    if name not in get_args(PathName):
-        raise ConfigError(f"attention path {name!r} is not known: use one of {', '.join(get_args(PathName))}")
+    if name not in NAMES:
+        raise ConfigError(f"attention path {name!r} is not known: use one of {', '.join(NAMES)}")
     return name
 
 

@@ -10,14 +10,16 @@ import mlx.core as mx
 
 from tq_mlx.kernels.asked import dialect, reference_asked
 from tq_mlx.kernels.failures import failure_of, record_failure
-from tq_mlx.kernels.fused import TUNING, fused_attention
+from tq_mlx.kernels.fused import fused_attention
 from tq_mlx.kernels.launch import run_on
 from tq_mlx.kernels.trial import passes_trial
 from tq_mlx.kernels.variant import NoKernelError, Variant
+from tq_mlx.kernels.work import TUNING
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
 MOST_NEW_TOKENS = 8
 """Queries at a time that the fused kernel takes; longer blocks are prefill, which the reference does in pieces."""
+
 
 @dataclass(frozen=True)
 class Path:
@@ -79,8 +81,7 @@ def attend_fused(
     try:
         if not passes_trial(variant, keys.codec, values.codec, run, TUNING[language]):
             return None
-        causal = mask == "causal" and length > 1
-        tuning = TUNING[language]
+        causal, tuning = mask == "causal" and length > 1, TUNING[language]
         return fused_attention(variant, queries, keys, values, scale=scale, causal=causal, run=run, tuning=tuning)
     except Exception as error:  # whatever MLX or its compiler raises
         record_failure(variant, f"{type(error).__name__}: {error}")

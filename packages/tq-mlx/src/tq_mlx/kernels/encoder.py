@@ -4,6 +4,7 @@
 and no float32 form of them is made.
 """
 
+import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Self, cast
@@ -16,7 +17,8 @@ from tq_core.rotation import signs
 from tq_core.scalar import GAIN_DTYPE, SEARCH_SCALES, Gain, ScalarCodec
 from tq_mlx.kernels.launch import Pass, Run
 from tq_mlx.kernels.source_text import Constants
-from tq_mlx.kernels.variant import DTYPES, HEAD_DIMS, Codes, NoKernelError, nothing
+from tq_mlx.kernels.variant import DTYPES, HEAD_DIMS, Codes, NoKernelError
+from tq_mlx.kernels.work import words_of
 from tq_mlx.means import Means
 
 SIMDS = 8
@@ -24,9 +26,6 @@ SIMDS = 8
 
 THREADGROUPS = 4096
 """That keep a large GPU busy; a longer history gives each of them more vectors."""
-
-SCALES = 16
-"""Room for input scales before the rotation's signs."""
 
 GAINS: dict[Gain, int] = {"norm": 0, "least_squares": 1, "norm_preserving": 2}
 """NORM, LEAST_SQUARES and NORM_PRESERVING of the kernel's text."""
@@ -103,16 +102,9 @@ def encode(
     batch, heads, tokens, head_dim = x.shape
     groups = min(-(-tokens // SIMDS), -(-threadgroups // (batch * heads)))
     block, gone = (less.block or ALL, less.gone) if less else (ALL, 0)
-    words, gain, peaks = run(
-        launch_for(encoder, (batch, heads, tokens), groups),
-        [
-            x,
-            less.vectors if less else nothing(mx.float32),
-            codebook(encoder.codec),
-            factors(encoder.codec.rotation.seed, head_dim, encoder.scales),
-            plan(tokens, heads, groups, block, gone),
-        ],
-    )
+    launch = launch_for(encoder, (batch, heads, tokens), groups)
+    means = less.vectors if less else x  # without means, none are read
+    words, gain, peaks = run(launch, [x, means, numbers(encoder, (tokens, heads, groups, block, gone))])
     return ScalarCode(head_dim, words, gain), peaks
 
 
@@ -130,27 +122,19 @@ def launch_for(encoder: Encoder, shape: tuple[int, int, int], groups: int) -> Pa
     )
 
 
-@lru_cache
-def codebook(codec: ScalarCodec) -> mx.array:
+@lru_cache(maxsize=64)
+def numbers(encoder: Encoder, plan: tuple[int, int, int, int, int]) -> mx.array:
+    """Return what the kernel is told, uint32: the plan in eight words, signs, codebook, input scales."""
+    codec = encoder.codec
+    rotation = cast("list[float]", signs(codec.rotation.seed, 0, encoder.head_dim).tolist())
+    floats = (*rotation, *codebook(codec), *encoder.scales)
+    return words_of(struct.pack("8i", *plan, 0, 0, 0) + struct.pack(f"{len(floats)}f", *floats))
+
+
+def codebook(codec: ScalarCodec) -> tuple[float, ...]:
     """Return the thresholds of the positive half, one number that is not read, and its centroids."""
     bits = codec.bits
     if isinstance(codec, UniformCodec):
         ranks, step = range(1 << (bits - 1)), UNIFORM_STEP[bits]
-        thresholds, centroids = [rank * step for rank in ranks[1:]], [(rank + 0.5) * step for rank in ranks]
-    else:
-        thresholds, centroids = positive_thresholds(bits), LLOYD_MAX[bits]
-    return padded([*thresholds, 0.0, *centroids], 8)  # from eight elements on, Metal reads all arrays alike
-
-
-@lru_cache(maxsize=64)
-def factors(seed: int, head_dim: int, scales: tuple[float, ...]) -> mx.array:
-    return mx.concatenate([padded([*scales], SCALES), signs(seed, 0, head_dim)])
-
-
-@lru_cache(maxsize=64)
-def plan(*numbers: int) -> mx.array:
-    return mx.array([*numbers, *[0] * (8 - len(numbers))], dtype=mx.int32)
-
-
-def padded(numbers: list[float], length: int) -> mx.array:
-    return mx.array(numbers + [0.0] * (length - len(numbers)))
+        return (*(rank * step for rank in ranks[1:]), 0.0, *((rank + 0.5) * step for rank in ranks))
+    return (*positive_thresholds(bits), 0.0, *LLOYD_MAX[bits])

@@ -1,6 +1,6 @@
 """Counters at which the threadgroups of a launch find out which of them finishes last.
 
-MLX hands a kernel arrays that it is not to write to, and fresh ones that hold anything; to fill one is a launch of its own.
+MLX hands a kernel arrays that it is not to write to, and fresh ones that hold anything; filling one is another launch.
 So a ticket is an argument that the kernel counts up after all, and leaves at zero as it found it. Launches that may run
 at the same time, those of one graph of MLX's, must not share one: they are dealt in turn, more of them than a graph
 has launches.

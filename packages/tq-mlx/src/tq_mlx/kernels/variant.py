@@ -1,7 +1,7 @@
 """What a fused kernel is compiled for, read off a cache's codecs; or why there is none."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Self
 
 import mlx.core as mx
@@ -37,13 +37,13 @@ class Codes:
     @classmethod
     def of(cls, codec: Codec[Any]) -> Self:
         """Return how the codec codes; NoKernelError if no kernel reads that."""
-        if not isinstance(codec, UniformCodec | MseCodec):
+        if not (type(codec) is UniformCodec or type(codec) is MseCodec):  # a derived class may have other centroids
             raise NoKernelError(f"codec {codec.name}")
         if codec.bits not in WIDTHS or codec.gain_group is not None:
             raise NoKernelError(f"codec {codec.label}, gain_group {codec.gain_group}")
         if not isinstance(codec.rotation, Hadamard):
             raise NoKernelError(f"rotation {codec.rotation.kind}")
-        return cls(codec.bits, isinstance(codec, MseCodec))
+        return cls(codec.bits, type(codec) is MseCodec)
 
     @property
     def step(self) -> float:
@@ -54,14 +54,14 @@ class Codes:
         """Return how codes become values: GRID, PAIRS or TABLE of the kernel's text; a table of pairs is not exact."""
         return 0 if not self.table else 1 if self.bits <= MOST_PAIRED and not exact else 2
 
-    def centroids(self) -> mx.array:
-        """Return the codebook as halves, and behind it what rounding took from them; eight zeros for a grid."""
-        return centroid_halves(self.bits) if self.table else nothing(mx.uint16)
+    def centroids(self) -> bytes:
+        """Return the codebook as halves, and behind it what rounding took from them; nothing for a grid."""
+        return centroid_halves(self.bits) if self.table else b""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Variant:
-    """One compiled kernel.
+    """One compiled kernel; ``of`` returns the same one for the same arguments.
 
     Attributes:
         head_dim: of keys and values.
@@ -78,7 +78,7 @@ class Variant:
     dtype: mx.Dtype
 
     @classmethod
-    @lru_cache
+    @cache
     def of(
         cls, keys: Codec[Any], values: Codec[Any], head_dims: tuple[int, int], block: int | None, dtype: mx.Dtype
     ) -> Self:
@@ -102,7 +102,9 @@ class Variant:
     def pair_bytes(self) -> int:
         """Bytes of the tables of pairs; sides of the same width share one."""
         exact = self.dtype == mx.float32
-        return sum({side.bits: 4 << 2 * side.bits for side in (self.keys, self.values) if side.form(exact) == 1}.values())
+        return sum(
+            {side.bits: 4 << 2 * side.bits for side in (self.keys, self.values) if side.form(exact) == 1}.values()
+        )
 
     @property
     def constants(self) -> Constants:
@@ -121,13 +123,9 @@ class Variant:
 
 
 @lru_cache
-def centroid_halves(bits: int) -> mx.array:
+def centroid_halves(bits: int) -> bytes:
     exact = lloyd_max(bits)
     rounded = exact.astype(mx.float16)
-    return mx.concatenate([rounded, (exact - rounded.astype(mx.float32)).astype(mx.float16)]).view(mx.uint16)
-
-
-@lru_cache
-def nothing(dtype: mx.Dtype) -> mx.array:
-    """Return what stands for an absent [B, H, n, D]; from eight elements on, Metal reads all arrays alike."""
-    return mx.zeros((1, 1, 1, 8), dtype=dtype)
+    rest = (exact - rounded.astype(mx.float32)).astype(mx.float16)
+    halves: Any = mx.concatenate([rounded, rest]).view(mx.uint16)  # a buffer, which MLX's types do not say
+    return bytes(memoryview(halves))

@@ -34,12 +34,15 @@ def notes(report: DecodeReport) -> tuple[str, ...]:
     """What a reader of the tables must know."""
     settings, copy = report.settings, copy_of(report)
     compared = "least processor times" if settings.device == "cpu" else "medians"
+    together = f", {settings.pipeline} such evaluations under way one after the other" if settings.pipeline > 1 else ""
+    caches = {row.caches for row in report.rows if isinstance(row, AttentionRow)}
+    shared = f" Where memory is short, {min(caches)} caches serve a chain." if len(caches) > 1 else ""
     threads = f" BLAS threads: {settings.blas_threads}." if settings.blas_threads else ""
     return (
         f"ms: median of {settings.repeats} timings on the clock, taken in turns within a context; ±: half the distance "
         f"between their quartiles; least: the fastest; processor: the least processor time. {TIMES} compares "
         f"{compared}; {QUANTIZED} in its faster dtype. Attention: per layer, {settings.layers} in one "
-        f"evaluation.{threads}",
+        f"evaluation{together}.{shared}{threads}",
         f"Copying {megabytes(copy.nbytes / 2)} MB moves {copy.bandwidth / 1e9:.1f} GB/s, read and write counted; "
         "of copy: bytes read over the least time, as a share of that.",
     )

@@ -1,8 +1,14 @@
 typedef tq::Variant<HEAD_DIM, KEY_BITS, KEY_FORM, VALUE_BITS, VALUE_FORM, EXACT, AHEAD, COPIES> Chosen;
 const int index = int(thread_index_in_threadgroup);
+const DEVICE float* factors = (const DEVICE float*)numbers;
+const DEVICE float* signs = factors + 8;
+const DEVICE half_bits* key_table = (const DEVICE half_bits*)(numbers + 8 + HEAD_DIM);
+const DEVICE half_bits* value_table = key_table + (KEY_FORM == tq::GRID ? 0 : 2 << KEY_BITS);
+const DEVICE int* plan = (const DEVICE int*)(numbers + PLAN_AT);
 const int splits = plan[0], tiles = plan[1], group = plan[2], length = plan[3];
 const int heads = plan[6];
-const DEVICE float* signs = factors + 8;
+DEVICE float* sums = partials;
+DEVICE float* statistics = partials + long(plan[7]) * (tq::QUERIES * HEAD_DIM);
 const int split_at = int(threadgroup_position_in_grid.y) / tiles, tile = int(threadgroup_position_in_grid.y) % tiles;
 const int row = int(threadgroup_position_in_grid.z) / heads, head = int(threadgroup_position_in_grid.z) % heads;
 

@@ -1,9 +1,11 @@
 // Groups of 32 lanes take the vectors of one row and head in turn: all of them are busy, whatever the number of tokens.
 const int index = int(thread_index_in_threadgroup), lane = index % 32;
+const DEVICE int* plan = (const DEVICE int*)numbers;
+const DEVICE float* signs = (const DEVICE float*)(numbers + 8);
+const DEVICE float* codebook = signs + HEAD_DIM;
+const DEVICE float* scales = codebook + (1 << BITS);
 const int tokens = plan[0], heads = plan[1], groups = plan[2], block = plan[3], gone = plan[4];
 const int pair = int(threadgroup_position_in_grid.z), row = pair / heads, head = pair % heads;
-const DEVICE float* scales = factors;
-const DEVICE float* signs = factors + 16;
 
 SHARED_ARRAY(float, levels, 1 << BITS);
 for (int i = index; i < 1 << BITS; i += SIMDS * 32) levels[i] = codebook[i];

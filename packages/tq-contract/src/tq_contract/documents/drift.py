@@ -13,8 +13,7 @@ from tq_contract.documents.catalogue import DOCUMENTS, FOLDER, PARTS
 from tq_contract.documents.parts import MarkerError, put_part
 from tq_contract.load import packaged_bytes
 from tq_contract.records import Contract
-
-SOURCE = "packages/tq-contract/src/tq_contract/contract.json"
+from tq_contract.source_tree import CONTRACT
 
 
 class NotACheckoutError(Exception):
@@ -37,7 +36,7 @@ class Drift(Struct, frozen=True):
 
 def check_root(root: Path) -> None:
     """Raise NotACheckoutError unless the folder holds the project's source."""
-    missing = [name for name in ("README.md", SOURCE) if not (root / name).is_file()]
+    missing = [name for name in ("README.md", CONTRACT) if not (root / name).is_file()]
     if missing:
         raise NotACheckoutError(f"{root} has no {missing[0]}: name the folder of a checkout")
 
@@ -93,11 +92,11 @@ def _expected(contract: Contract, root: Path) -> Iterator[tuple[str, str | Marke
 
 def _other_contract(root: Path) -> Iterator[Drift]:
     """Yield a drift where the checkout's contract is another than this package's."""
-    if (root / SOURCE).read_bytes() != packaged_bytes():
+    if (root / CONTRACT).read_bytes() != packaged_bytes():
         message = (
             f"not the contract that this tq-contract carries (SHA-256 {digest()}): run the checkout's own tq-contract"
         )
-        yield Drift(SOURCE, message, mendable=False)
+        yield Drift(CONTRACT, message, mendable=False)
 
 
 def _strangers(root: Path) -> list[str]:

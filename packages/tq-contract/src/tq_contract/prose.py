@@ -1,4 +1,4 @@
-"""Markdown as the checks read it: code with its lines, tables, sentences."""
+"""Markdown as it is read here: code with its lines, prose, tables, sentences."""
 
 import re
 from collections.abc import Iterator
@@ -32,11 +32,13 @@ def blocks(document: str) -> Iterator[Block]:
         fence = _FENCE.match(line)
         if not marks and fence:
             marks, language, start, inside = fence["marks"], fence["language"], number + 1, []
-        elif marks and line.strip().startswith(marks):
+        elif marks and line.strip().startswith(marks) and not line.strip().strip(marks[0]):
             yield Block(start, "\n".join(inside), language)
             marks = ""
         elif marks:
             inside.append(line)
+    if marks:  # never closed: code to the end
+        yield Block(start, "\n".join(inside), language)
 
 
 def prose(document: str) -> list[str]:
@@ -44,7 +46,8 @@ def prose(document: str) -> list[str]:
     lines = document.splitlines()
     for block in blocks(document):
         length = block.text.count("\n") + 1 if block.text else 0
-        lines[block.line - 2 : block.line + length] = [""] * (length + 2)
+        start, stop = block.line - 2, min(block.line + length, len(lines))  # a block may lack its end
+        lines[start:stop] = [""] * (stop - start)
     return lines
 
 
@@ -53,6 +56,11 @@ def spans(document: str) -> Iterator[Piece]:
     for number, line in enumerate(prose(document), 1):
         for match in _SPAN.finditer(line):
             yield Piece(number, match[2].strip())
+
+
+def without_code(line: str) -> str:
+    """Return a line of prose without its code spans."""
+    return _SPAN.sub("", line)
 
 
 def first_cells(document: str, heading: str) -> Iterator[Piece]:

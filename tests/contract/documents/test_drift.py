@@ -6,8 +6,9 @@ import pytest
 
 from tq_contract import load
 from tq_contract.documents.catalogue import DOCUMENTS, PARTS
-from tq_contract.documents.checkout import SOURCE, NotACheckoutError, check_root, drifts, write
+from tq_contract.documents.drift import NotACheckoutError, check_root, drifts, write
 from tq_contract.documents.parts import MarkerError
+from tq_contract.source_tree import CONTRACT
 
 WORDS = {  # path → a word of what is generated there
     "docs/generated/benchmark_index.md": "available",
@@ -98,9 +99,9 @@ def test_a_stranger_among_generated_documents_is_a_finding(checkout):
 
 
 def test_another_contract_is_a_finding(checkout):
-    (checkout / SOURCE).write_bytes((checkout / SOURCE).read_bytes() + b" ")
+    (checkout / CONTRACT).write_bytes((checkout / CONTRACT).read_bytes() + b" ")
     (drift,) = drifts(load(), checkout)
-    assert (drift.path, drift.mendable) == (SOURCE, False)
+    assert (drift.path, drift.mendable) == (CONTRACT, False)
 
 
 def test_a_folder_without_a_checkout_is_refused(tmp_path):

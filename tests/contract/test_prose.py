@@ -1,6 +1,6 @@
-"""Markdown as the checks read it."""
+"""Markdown as it is read here."""
 
-from tq_contract.checks.markdown import Block, Piece, blocks, first_cells, prose, sentences, spans
+from tq_contract.prose import Block, Piece, blocks, first_cells, prose, sentences, spans
 
 DOCUMENT = """# A heading with `code`
 
@@ -36,6 +36,12 @@ def test_blocks_with_the_line_of_their_first_line():
         Block(24, "", "python"),
     ]
     assert DOCUMENT.splitlines()[9] == "make demo"
+
+
+def test_a_block_ends_where_nothing_but_its_marks_stands_or_never():
+    assert list(blocks("```\n```bash\n````")) == [Block(2, "```bash", "")]
+    assert list(blocks("````\na\n```")) == [Block(2, "a\n```", "")]
+    assert prose("text\n```\nmake nothing\n") == ["text", "", ""]
 
 
 def test_prose_keeps_the_lines_numbers():
