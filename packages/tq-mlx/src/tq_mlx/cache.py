@@ -323,9 +323,8 @@ class TurboQuantKVCache:
 
     def pack(self, keys: mx.array, values: mx.array, *, seen: mx.array) -> None:
         """Code tokens behind the packed ones; ``seen`` are their keys and those that follow: the sink stays out."""
-        packed = self.packed.length
         centre = self.next_centre(seen, keys.shape[-2])
-        less = None if centre is None else lambda first, count: centre.at(packed + first, count)
+        less = None if centre is None else centre.means(self.packed.length, keys.shape[-2])
         # Both codes exist before anything moves: an error leaves the cache as it was.
         key_code = encode_chunks(self.config.keys, keys, less)
         value_code = encode_chunks(self.config.values, values)

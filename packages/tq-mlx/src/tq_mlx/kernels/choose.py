@@ -4,36 +4,21 @@ A kernel that fails, here or in its trial, is not used again in this process; at
 by a dense copy of the history.
 """
 
-import os
-from collections.abc import Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import mlx.core as mx
 
-from tq_mlx.errors import ConfigError
+from tq_mlx.kernels.asked import dialect, reference_asked
 from tq_mlx.kernels.failures import failure_of, record_failure
 from tq_mlx.kernels.fused import fused_attention
 from tq_mlx.kernels.launch import run_on
-from tq_mlx.kernels.source_text import Dialect
 from tq_mlx.kernels.trial import passes_trial
 from tq_mlx.kernels.variant import NoKernelError, Variant
 from tq_mlx.kernels.work import TUNING
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
-PathName = Literal["auto", "reference"]
-NAMES = get_args(PathName)
-
-VARIABLE = "TURBOQUANT_ATTENTION"
-"""Environment variable that says which path to take: ``auto`` or ``reference``."""
-
 MOST_NEW_TOKENS = 8
 """Queries at a time that the fused kernel takes; longer blocks are prefill, which the reference does in pieces."""
-
-wanted: ContextVar[str | None] = ContextVar("wanted", default=None)
-"""The path of the innermost ``with attention_path(…)`` block."""
 
 
 @dataclass(frozen=True)
@@ -55,32 +40,9 @@ class Path:
 NO_CODES = Path(None, "nothing is coded yet")
 
 
-@contextmanager
-def attention_path(name: PathName) -> Generator[None]:
-    """Take that path within a ``with`` block; ConfigError for an unknown name."""
-    token = wanted.set(checked(name))
-    try:
-        yield
-    finally:
-        wanted.reset(token)
-
-
-def checked(name: str) -> str:
-    if name not in NAMES:
-        raise ConfigError(f"attention path {name!r} is not known: use one of {', '.join(NAMES)}")
-    return name
-
-
-def dialect() -> Dialect | None:
-    """Return the language of this machine's default device, or None where it is the CPU."""
-    if mx.default_device().type != mx.gpu:
-        return None
-    return "metal" if mx.metal.is_available() else "cuda"
-
-
 def path_for(keys: TurboQuantKeysView, values: TurboQuantValuesView) -> Path:
     """Return the path of decode steps over these: what ``status`` reports."""
-    if checked(wanted.get() or os.environ.get(VARIABLE, "auto")) == "reference":
+    if reference_asked():
         return Path(None, "asked for")
     language = dialect()
     if language is None:

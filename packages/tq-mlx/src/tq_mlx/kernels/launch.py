@@ -20,10 +20,16 @@ INPUTS = {
     "attend": HISTORY_INPUTS,
     "reduce": ("partials", "numbers"),
     "whole": (*HISTORY_INPUTS, "tickets"),
+    "encode": ("vectors", "means", "numbers"),
 }
 """Pass → its inputs' names in the kernel's text; strided ones are read where they lie."""
 
-OUTPUTS = {"attend": ("partials",), "reduce": ("out",), "whole": ("partials", "out")}
+OUTPUTS = {
+    "attend": ("partials",),
+    "reduce": ("out",),
+    "whole": ("partials", "out"),
+    "encode": ("words", "gain", "peaks"),
+}
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,15 @@ ALGORITHM = {
     "attend": ("codes.h", "rotation.h", "dense.h", "tile.h", "attend.h"),
     "reduce": ("rotation.h", "merge.h"),
     "whole": ("codes.h", "rotation.h", "dense.h", "tile.h", "attend.h", "merge.h"),
+    "encode": ("rotation.h", "encode.h"),
 }
-"""Pass → the parts of the text that it is built of; ``whole`` is both others in one launch."""
+"""Pass → the parts of the text that it is built of; ``whole`` is the first two in one launch."""
 
 ENTRIES = {
     "attend": ("attend_entry.h",),
     "reduce": ("reduce_entry.h",),
     "whole": ("attend_entry.h", "last_entry.h"),
+    "encode": ("encode_entry.h",),
 }
 """Pass → the body of its kernel."""
 

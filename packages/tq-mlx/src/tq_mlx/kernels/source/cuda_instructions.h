@@ -53,6 +53,8 @@ __device__ __forceinline__ float log2_fast(float x) {
 
 __device__ __forceinline__ float reciprocal_root(float x) { return rsqrtf(x); }
 
+__device__ __forceinline__ float square_root(float x) { return sqrtf(x); }
+
 __device__ __forceinline__ float larger(float a, float b) { return fmaxf(a, b); }
 
 __device__ __forceinline__ float magnitude(float x) { return fabsf(x); }
@@ -73,7 +75,11 @@ __device__ __forceinline__ word funnel(word low, word high, int shift) { return 
 
 __device__ __forceinline__ float from_lane(float x, int lane) { return __shfl_sync(0xffffffffu, x, lane); }
 
+__device__ __forceinline__ word from_lane(word x, int lane) { return __shfl_sync(0xffffffffu, x, lane); }
+
 __device__ __forceinline__ float from_lane_xor(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
+
+__device__ __forceinline__ word from_lane_xor(word x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
 
 __device__ __forceinline__ bool any_lane(bool x) { return __any_sync(0xffffffffu, x); }
 
