@@ -102,6 +102,22 @@ def test_the_example_talks_to_the_server(served):
     assert questions[-1].strip()
 
 
+def test_an_address_that_is_taken_is_said_and_nothing_hangs(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["serve", "--model", str(tmp_path), "--preset", "lloyd_k4v4", "--port", str(port)]) == 2
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
+def test_what_is_no_port_is_wrong_usage(port, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["serve", "--model", "x", "--port", port])
+    assert exit_.value.code == 2
+    assert port in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [

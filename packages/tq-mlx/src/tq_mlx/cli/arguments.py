@@ -3,6 +3,8 @@
 import argparse
 from math import isfinite
 
+LARGEST_PORT = 65535
+
 
 def positive(text: str) -> int:
     """Read a whole number from 1 on."""
@@ -12,6 +14,14 @@ def positive(text: str) -> int:
 def natural(text: str) -> int:
     """Read a whole number from 0 on."""
     return whole(text, 0)
+
+
+def port(text: str) -> int:
+    """Read the number of a TCP port."""
+    value = whole(text, 1)
+    if value > LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: use a number from 1 to {LARGEST_PORT}")
+    return value
 
 
 def gigabytes(text: str) -> int:

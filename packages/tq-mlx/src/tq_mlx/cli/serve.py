@@ -6,6 +6,7 @@ Options of mlx_lm.server other than those below follow a --, such as: tq-mlx ser
 import argparse
 import logging
 import os
+import socket
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from tq_mlx import openblas
-from tq_mlx.cli.arguments import positive
+from tq_mlx.cli.arguments import port
 from tq_mlx.cli.model import is_path, read_config
 from tq_mlx.cli.presets import add_preset, named_config
 from tq_mlx.cli.research import add_research
@@ -28,7 +29,7 @@ def add_to(subcommands: Any) -> None:
     parser.add_argument("--model", required=True, metavar="MODEL", help="directory of an mlx-lm model, or a hub name")
     add_preset(parser)
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=positive, default=8080, metavar="PORT", help="port (%(default)s)")
+    parser.add_argument("--port", type=port, default=8080, metavar="PORT", help="port (%(default)s)")
     parser.add_argument(
         "--calibration",
         type=Path,
@@ -47,11 +48,24 @@ def serve(options: argparse.Namespace) -> int:
     if is_path(options.model):  # what can be refused at once is, before a server listens
         model_type = read_config(options.model).get("model_type")
         admit_family(family_of(SimpleNamespace(model_type=model_type)), research=options.research)
+    check_address(options.host, options.port)
     if openblas.outcome == "missing":
         print(f"tq-mlx: {openblas.ADVICE}", file=sys.stderr)
     arguments = ["--model", options.model, "--host", options.host, "--port", str(options.port)]
     run_server([*arguments, *options.server_options], Compression(config, calibration, options.research))
     leave()
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise ConfigError unless a server can listen there: mlx-lm's would find out behind a thread that never ends."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does
+            probe.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"cannot listen on {host}, port {port}: {reason}; name another --host or --port") from error
 
 
 def leave() -> NoReturn:
