@@ -19,6 +19,7 @@ from tq_mlx.errors import (
     UnsupportedCacheError,
     UnsupportedFamilyError,
 )
+from tq_mlx.hooks import check_version
 
 REFUSALS = (HookError, NonFiniteError, UnsupportedAttentionError, UnsupportedCacheError, UnsupportedFamilyError)
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         options.misused(f"there is no option {unknown[0]}")  # with the subcommand's own usage
     try:
+        check_version()
         return options.run(options)
     except KeyboardInterrupt:
         print("tq-mlx: interrupted", file=sys.stderr)
