@@ -1,13 +1,18 @@
 """Each rule between fields: what breaks it, where that is reported, and what leaves it in peace."""
 
 import pytest
-from tests.contract.by_name import place, put
+from tests.contract.by_name import PACKAGED, place, put
 
 from tq_contract.rules import RULES, broken_rules
 
 
 def copy_of_first(document, section, **changed):
     document[section].append({**document[section][0], **changed})
+
+
+def appended(section, below=""):
+    """The place of an entry that `copy_of_first` has put at the end, or of a member of it."""
+    return f"/{section}/{len(PACKAGED[section])}{below}"
 
 
 def cover(document, **changed):
@@ -48,22 +53,22 @@ BROKEN = {
         (lambda d: d["families"][1]["coverage"].append("real-model smoke"), ["/families/1/coverage/3"]),
     ],
     "hooks_are_unique": [
-        (lambda d: copy_of_first(d, "hooks"), ["/hooks/5"]),
+        (lambda d: copy_of_first(d, "hooks"), [appended("hooks")]),
         (lambda d: put(d, "/hooks/0/parameters", ["model", "model"]), ["/hooks/0/parameters/1"]),
     ],
     "packages_are_unique": [
-        (lambda d: copy_of_first(d, "packages"), ["/packages/4/name"]),
+        (lambda d: copy_of_first(d, "packages"), [appended("packages", "/name")]),
         (lambda d: put(d, "/packages/0/public", ["pack", "unpack", "pack"]), ["/packages/0/public/2"]),
     ],
     "workflows_are_unique": [
-        (lambda d: copy_of_first(d, "workflows"), ["/workflows/4/file"]),
+        (lambda d: copy_of_first(d, "workflows"), [appended("workflows", "/file")]),
         (
             lambda d: put(d, "/workflows/0/jobs", [d["workflows"][0]["jobs"][0]] * 2),
             ["/workflows/0/jobs/1/name"],
         ),
     ],
     "platforms_are_unique": [
-        (lambda d: copy_of_first(d, "platforms", role="tested"), ["/platforms/3"]),
+        (lambda d: copy_of_first(d, "platforms", role="tested"), [appended("platforms")]),
     ],
     "certification_is_for_apple_silicon": [
         (lambda d: put(d, "/platforms/1/role", "certified"), ["/platforms/1/role"]),
@@ -183,15 +188,15 @@ BROKEN = {
         ),
         (lambda d: put(d, f"{STAGES}/memory/artifacts", ["manifest.json"]), ["/certification/bundle/0"]),
         (lambda d: put(d, f"{STAGES}/memory/name", "persistence"), [f"{STAGES}/memory/name"]),
-        (lambda d: copy_of_first(d, "benchmarks"), ["/benchmarks/10/name"]),
+        (lambda d: copy_of_first(d, "benchmarks"), [appended("benchmarks", "/name")]),
         (
             lambda d: d["certification"]["metrics"].append(d["certification"]["metrics"][0]),
             ["/certification/metrics/22/name"],
         ),
     ],
     "surfaces_and_deviations_are_unique": [
-        (lambda d: copy_of_first(d, "secondary_surfaces"), ["/secondary_surfaces/23/name"]),
-        (lambda d: copy_of_first(d, "deviations"), ["/deviations/12/name"]),
+        (lambda d: copy_of_first(d, "secondary_surfaces"), [appended("secondary_surfaces", "/name")]),
+        (lambda d: copy_of_first(d, "deviations"), [appended("deviations", "/name")]),
     ],
     "references_lead_somewhere": [
         (lambda d: put(d, f"{STAGES}/kernels/presets", ["lloyd"]), [f"{STAGES}/kernels/presets/0"]),

@@ -112,6 +112,19 @@ def test_people_see_the_same(tmp_path, capsys):
     assert "[bold]" in shown
 
 
+@pytest.mark.parametrize("columns", [None, "72"])
+def test_no_number_is_cut_however_narrow_the_terminal(columns, tmp_path, capsys, monkeypatch):
+    layers = caches()
+    save_cache(tmp_path / "cache.safetensors", layers)
+    if columns is not None:
+        monkeypatch.setattr("tq_mlx.cli.inspect.WIDE", int(columns))
+    assert main(["inspect", str(tmp_path / "cache.safetensors")]) == 0
+    shown = capsys.readouterr().out
+    assert all(f" {layer.nbytes:,} " in shown for layer in layers)
+    assert shown.count(" good ") == len(layers)
+    assert ("…" in shown) == (columns is not None)
+
+
 @pytest.mark.parametrize(
     ("where", "finding"),
     [

@@ -71,6 +71,12 @@ def test_planned_bytes_hold_for_any_segments(tokens, sink, tail, block, centred,
     assert one_layer(config, 1, 16, 32).bytes_at(tokens) == cache.nbytes
 
 
+@pytest.mark.parametrize("name", WITHOUT_RULE)
+def test_planned_bits_are_those_of_the_contract(name):
+    bits = tq_contract.preset_bits(tq_contract.load().preset(name).parameters, 64)
+    assert one_layer(TurboQuantConfig.from_preset(name)).bits_per_value == bits
+
+
 @given(counts=st.lists(st.sampled_from([1, 7, 64, 300, 512]), min_size=1, max_size=25))
 @settings(max_examples=30)
 def test_another_history_stays_within_the_growth_step(counts):

@@ -12,17 +12,20 @@ from pathlib import Path
 
 import openai
 import pytest
+from mlx_lm import server
+from mlx_lm.utils import load_tokenizer
 
-from tq_mlx.cli.main import main
+from lively_llama import lively_llama
+from tq_mlx.cli import main
 
 QUESTIONS = ["Name a colour.", "Tell me a story about a fox. " * 40, "What is 2 + 2?", "Write about the sea. " * 15]
 
 
 SERVE = """
 import signal
-from tq_mlx.cli.main import main
+from tq_mlx.cli import command
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background hands down that it is ignored
-raise SystemExit(main())
+command()
 """
 
 
@@ -102,22 +105,6 @@ def test_the_example_talks_to_the_server(served):
     assert questions[-1].strip()
 
 
-def test_an_address_that_is_taken_is_said_and_nothing_hangs(tmp_path, capsys):
-    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        assert main(["serve", "--model", str(tmp_path), "--preset", "lloyd_k4v4", "--port", str(port)]) == 2
-    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("port", ["0", "65536", "http"])
-def test_what_is_no_port_is_wrong_usage(port, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        main(["serve", "--model", "x", "--port", port])
-    assert exit_.value.code == 2
-    assert port in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
@@ -125,6 +112,7 @@ def test_what_is_no_port_is_wrong_usage(port, capsys):
         (["--preset", "lloyd_k4v4", "--model", "./nowhere"], 2, "no directory"),
         (["--preset", "lloyd_k4v4", "--calibration", "./nowhere.txt"], 2, "nowhere.txt"),
         (["--preset", "lloyd_k4v4", "--", "--kv-bits", "4"], 2, "--kv-bits is 4 beside a preset"),
+        (["--preset", "lloyd_k4v4", "--host", "256.0.0.1"], 2, "cannot listen on 256.0.0.1:8080"),
     ],
 )
 def test_what_cannot_be_served_is_said_before_anything_listens(real_model, capsys, options, code, message):
@@ -136,3 +124,37 @@ def test_a_research_only_family_is_refused_by_its_configuration_alone(tmp_path, 
     (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
     assert main(["serve", "--model", str(tmp_path), "--preset", "lloyd_k4v4"]) == 3
     assert "research-only" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_said_at_once(real_model, capsys):
+    """mlx-lm's server would load its model and then hang, neither serving nor ending."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        options = ["--model", real_model("llama"), "--preset", "lloyd_k4v4", "--port", str(port)]
+        assert main(["serve", *options]) == 2
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
+def test_a_port_that_is_none_is_a_usage_error(port, capsys):
+    with pytest.raises(SystemExit) as raised:
+        main(["serve", "--model", "x", "--preset", "lloyd_k4v4", "--port", port])
+    assert raised.value.code == 2
+    assert f"argument --port: '{port}'" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_server(tmp_path, capsys):
+    """mlx-lm's server would go on and answer every request with an error."""
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    options = ["--model", str(tmp_path), "--preset", "lloyd_k4v4", "--port", str(free_port())]
+    assert main(["serve", *options]) == 2
+    assert f"cannot load the model {str(tmp_path)!r}" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_be_compressed_ends_the_server(real_model, tmp_path, monkeypatch, capsys):
+    loaded = (lively_llama(), load_tokenizer(real_model("llama")), {})
+    monkeypatch.setattr(server, "load", lambda *_, **__: loaded)
+    (tmp_path / "empty.txt").touch()
+    options = ["--preset", "equal_noise_k4v4", "--calibration", str(tmp_path / "empty.txt")]
+    assert main(["serve", "--model", "some/model", *options, "--port", str(free_port())]) == 2
+    assert "the calibration has 0" in capsys.readouterr().err

@@ -40,6 +40,8 @@ PLANTED = [
     Planted("public_api", f"{CORE}/packing.py", "def unpack(", "def unpacked(", "unpack, which", f"{CORE}/__init__.py"),
     Planted("public_api", f"{CORE}/__init__.py", "__all__ = [", "__all__ = [*()] + [", "no __all__"),
     Planted("public_api", CONTRACT, '"Code", "Codec",', '"Codec",', "exports Code,", f"{CORE}/__init__.py"),
+    Planted("public_api", f"{CORE}/__init__.py", "", '\n__all__ += ["words"]\n', "no __all__"),
+    Planted("public_api", f"{CORE}/__init__.py", "", '\n__all__.append("words")\n', "no __all__"),
     # hooks
     Planted("hooks", f"{MLX}/generation.py", "def make_prompt_cache(", "def make_cache(", "no replacement", CONTRACT),
     Planted(
@@ -142,6 +144,13 @@ PLANTED = [
     Planted(
         "statements", "README.md", "import TurboQuantConfig, upgrade_cache_list", "import upgrade_all", "upgrade_all"
     ),
+    Planted(
+        "statements",
+        "docs/theory.md",
+        "",
+        "\n```python\nimport tq_mlx\ntq_mlx.upgrade_all(cache)\n```\n",
+        "upgrade_all",
+    ),
     Planted("statements", "README.md", "cache = make_prompt_cache(model)", "cache = (", "not Python"),
     Planted("statements", "docs/quality_levers.md", "", "\n```bash\ntq-bench all\n```\n", "tq-bench"),
     Planted(
@@ -163,6 +172,11 @@ PLANTED = [
     Planted("workflows", STATIC, "run: make check", "run: [make check", "not YAML"),
     Planted("workflows", SMOKE, "make test-smoke-gemma", "make test-smoke-gema", "test-smoke-gema, which the Makefile"),
     Planted("workflows", "Makefile", "test-structural: setup", "test-structure: setup", "make test-structural", SMOKE),
+    Planted("workflows", STATIC, "  push:\n", '  push:\n    paths: ["docs/**"]\n', "on push of some paths alone"),
+    Planted("workflows", CERTIFY, "${{ !cancelled() }}", "${{ failure() }}", "runtime-cert on a condition"),
+    Planted(
+        "workflows", STATIC, "          if-no-files-found: error\n", "", "passes without the artifact distributions"
+    ),
     # stages
     Planted(
         "stages", f"{STAGES}/kernels.py", "def measure(", "def measured(", "stage kernels has no function", CONTRACT

@@ -76,9 +76,10 @@ class CompressedPlan:
 
     @property
     def bits_per_value(self) -> float | None:
-        """Stored bits per coded value; None where nothing is compressed."""
+        """Stored bits per coded value, the means of blocks included; None where nothing is compressed."""
         values = sum(layer.heads * (layer.key_dim + layer.value_dim) for layer in self.compressed)
-        return 8 * self.coded_bytes_per_token / values if values else None
+        means = self.key_bytes / self.config.center_block if self.config.center_block else 0
+        return 8 * (self.coded_bytes_per_token + means) / values if values else None
 
     def bytes_at(self, tokens: int) -> int:
         """Return the bytes allocated once that many tokens are held."""

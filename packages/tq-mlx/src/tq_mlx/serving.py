@@ -2,14 +2,16 @@
 
 import argparse
 import logging
+import socket
 import sys
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from mlx_lm import server
-from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.models.cache import LRUPromptCache, make_prompt_cache
 
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.conversion import Configs
@@ -47,6 +49,17 @@ def provider_of(compression: Compression) -> Callable[[argparse.Namespace], Any]
                     f"--kv-bits is {cli_args.kv_bits} beside a preset: a cache is compressed one way, leave it out"
                 )
             super().__init__(cli_args)
+            self.loaded = threading.Event()
+            self.failure: BaseException | None = None
+
+        def load_default(self) -> None:
+            """Load the model that the command line names; what goes wrong is left to the main thread to raise."""
+            try:
+                super().load_default()
+            except BaseException as error:
+                self.failure = error
+            finally:
+                self.loaded.set()
 
         def _load(self, *key: Any) -> None:
             super()._load(*key)
@@ -61,6 +74,17 @@ def provider_of(compression: Compression) -> Callable[[argparse.Namespace], Any]
             logging.info(summary(configs, compression.config))
 
     return CompressedModelProvider
+
+
+class LoadedResponseGenerator(server.ResponseGenerator):
+    """Is made once the provider's model is loaded: mlx-lm's server would listen before, and go on without a model."""
+
+    def __init__(self, model_provider: Any, prompt_cache: LRUPromptCache) -> None:
+        super().__init__(model_provider, prompt_cache)
+        model_provider.loaded.wait()
+        if model_provider.failure is not None:
+            self.stop_and_join()
+            raise model_provider.failure
 
 
 def compress(model: Any, tokenizer: Any, compression: Compression) -> Configs:
@@ -81,10 +105,26 @@ def run_server(arguments: Sequence[str], compression: Compression) -> None:
     Raises:
         ConfigError: the arguments ask for mlx-lm's own cache quantization as well.
         SystemExit: mlx-lm's server does not know an argument.
+        OSError: the address cannot be listened to.
+        And whatever was raised while the model was loaded or compressed.
     """
-    provider = provider_of(compression)
-    with hooks_installed(), exchanged(server, "ModelProvider", provider), exchanged(sys, "argv", ["", *arguments]):
+    with (
+        hooks_installed(),
+        exchanged(server, "ModelProvider", provider_of(compression)),
+        exchanged(server, "ResponseGenerator", LoadedResponseGenerator),
+        exchanged(sys, "argv", ["", *arguments]),
+    ):
         server.main()
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise OSError, naming the address, unless a server can listen there."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        socket.create_server(address, family=family).close()
+    except OSError as error:
+        reason = f"cannot listen on {host}:{port} ({error.strerror}): name another --port or --host"
+        raise OSError(error.errno, reason) from error
 
 
 @contextmanager

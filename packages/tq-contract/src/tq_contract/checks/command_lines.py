@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tq_contract.checks.checkout import Checkout
 from tq_contract.checks.module import Module
@@ -21,14 +22,18 @@ def programs(checkout: Checkout) -> dict[str, Program]:
     """Return the programs of all packages by name."""
     found: dict[str, Program] = {}
     for source in checkout.sources:
-        modules = source.modules.values()
-        declared = {text for module in modules for text in _arguments_of("add_parser", module)}
-        declared |= {text for module in modules for text in _table(module)}
-        options = {text for module in modules for text in _arguments_of("add_argument", module) if text[:1] == "-"}
-        found |= dict.fromkeys(
-            source.metadata.get("scripts", {}), Program(frozenset(declared), frozenset(options | {"-h", "--help"}))
-        )
+        declared = [_declared(module) for module in source.modules.values()]
+        subcommands = frozenset(name for one in declared for name in one.subcommands)
+        options = frozenset(name for one in declared for name in one.options) | {"-h", "--help"}
+        found |= dict.fromkeys(source.metadata.get("scripts", {}), Program(subcommands, options))
     return found
+
+
+@lru_cache(maxsize=4096)
+def _declared(module: Module) -> Program:
+    """Return what one module declares."""
+    options = (text for text in _arguments_of("add_argument", module) if text[:1] == "-")
+    return Program(frozenset((*_arguments_of("add_parser", module), *_table(module))), frozenset(options))
 
 
 def _arguments_of(method: str, module: Module) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from tq_contract.checks.checkout import Checkout
 from tq_contract.checks.finding import Finding
@@ -74,8 +75,13 @@ def _named_by(value: ast.expr, module: Module, runtime: list[Module]) -> Iterato
             yield one, function
 
 
-def _changed_upstream(module: Module) -> Iterator[tuple[int, str]]:
-    """Yield the line and the dotted name of every attribute that is set or deleted on something of MLX or mlx-lm."""
+@lru_cache(maxsize=4096)
+def _changed_upstream(module: Module) -> tuple[tuple[int, str], ...]:
+    """Return the line and the dotted name of every attribute that is set or deleted on something of MLX or mlx-lm."""
+    return tuple(_upstream_changes(module))
+
+
+def _upstream_changes(module: Module) -> Iterator[tuple[int, str]]:
     names = imported(module)
     for node in module.of(ast.Assign):
         match node:

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -32,7 +33,7 @@ class Written:
         families: names and model types.
         windows: of versions, as they are written.
         hooks: names of the hooked functions, with and without their module.
-        tokens: values by parameter of presets.
+        tokens: parameter of presets and value.
         thresholds: metric and value; whole numbers tell nothing.
         schema_version: of a cache's state.
         codecs: the plain fields of every preset's codecs.
@@ -42,10 +43,10 @@ class Written:
     families: frozenset[str]
     windows: tuple[str, ...]
     hooks: frozenset[str]
-    tokens: dict[str, set[int]]
+    tokens: frozenset[tuple[str, int]]
     thresholds: frozenset[tuple[str, float]]
     schema_version: int
-    codecs: tuple[dict[str, Any], ...]
+    codecs: tuple[frozenset[tuple[str, Any]], ...]
 
 
 def second_copies(checkout: Checkout) -> Iterator[Finding]:
@@ -55,14 +56,15 @@ def second_copies(checkout: Checkout) -> Iterator[Finding]:
     """
     written = _written(checkout.contract)
     for module in (*checkout.modules, *checkout.scripts):
-        copies = {
-            *_texts(module, written),
-            *_lists(module, written),
-            *_numbers(module, written),
-            *_codecs(module, written),
-        }
-        for line, copy in sorted(copies):
+        for line, copy in _copies(module, written):
             yield Finding(module.file, line, f"a second copy of {copy}", REMEDY)
+
+
+@lru_cache(maxsize=4096)
+def _copies(module: Module, written: Written) -> tuple[Copy, ...]:
+    """Return what a module copies; most modules are looked at again and again, in checkouts that differ in another."""
+    finders = (_texts, _lists, _numbers, _codecs)
+    return tuple(sorted({copy for finder in finders for copy in finder(module, written)}))
 
 
 def _written(contract: Contract) -> Written:
@@ -74,10 +76,10 @@ def _written(contract: Contract) -> Written:
         families=frozenset(name for family in contract.families for name in (family.name, *family.model_types)),
         windows=msgspec.structs.astuple(contract.windows),
         hooks=frozenset(name for hook in contract.hooks for name in (hook.name, f"{hook.module}.{hook.name}")),
-        tokens={field: {value for one in parameters if (value := getattr(one, field))} for field in TOKENS},
+        tokens=frozenset((field, value) for one in parameters for field in TOKENS if (value := getattr(one, field))),
         thresholds=frozenset((metric, value) for metric, value in thresholds if value != int(value)),
         schema_version=contract.state.schema_version,
-        codecs=tuple(_plain(codec) for codec in codecs),
+        codecs=tuple(frozenset(_plain(codec).items()) for codec in codecs),
     )
 
 
@@ -128,7 +130,7 @@ def _texts_among(items: Sequence[ast.expr | None]) -> set[str]:
 def _numbers(module: Module, written: Written) -> Iterator[Copy]:
     for line, name, value in _named_numbers(module):
         field = name.lower().lstrip("_")
-        if value in written.tokens.get(field, ()):
+        if (field, value) in written.tokens:
             yield line, f"a preset parameter, {name} = {value}"
         if any(metric in field and value == limit for metric, limit in written.thresholds):
             yield line, f"a threshold, {name} = {value}"
@@ -174,7 +176,7 @@ def _codecs(module: Module, written: Written) -> Iterator[Copy]:
     for node in module.of(ast.Call, ast.Dict):
         constants = _constants(node)
         telling = [value for value in constants.values() if value not in (None, False)]
-        if len(telling) >= TELLING and any(constants.items() <= codec.items() for codec in written.codecs):
+        if len(telling) >= TELLING and any(constants.items() <= codec for codec in written.codecs):
             copied = ", ".join(f"{name} = {value}" for name, value in constants.items())
             yield node.lineno, f"a preset's codec, {copied}"
 

@@ -95,7 +95,7 @@ def _windows(text: str, checkout: Checkout) -> Iterator[Found]:
 
 
 def _imports(text: str, checkout: Checkout) -> Iterator[Found]:
-    """Yield the names that an example imports from a package although it does not export them."""
+    """Yield the names of a package that an example uses although the package does not export them."""
     public = {package.module: set(package.public) for package in checkout.contract.packages}
     for block in blocks(text):
         if block.language not in ("python", "py"):
@@ -105,11 +105,22 @@ def _imports(text: str, checkout: Checkout) -> Iterator[Found]:
         except SyntaxError as error:
             yield block.line + (error.lineno or 1) - 1, f"an example is not Python: {error.msg}", "Correct it."
             continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.module in public:
-                for name in sorted({alias.name for alias in node.names} - public[node.module]):
-                    message = f"an example imports {name}, which {node.module} does not export"
-                    yield block.line + node.lineno - 1, message, "Name something that it exports."
+        for line, module, names in _used(tree):
+            for name in sorted(names - public.get(module, names)):
+                message = f"an example uses {name}, which {module} does not export"
+                yield block.line + line - 1, message, "Name something that it exports."
+
+
+def _used(tree: ast.Module) -> Iterator[tuple[int, str, set[str]]]:
+    """Yield what an example imports from a module, and what it names as an attribute of one."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module)):
+                yield node.lineno, module, {alias.name for alias in node.names}
+            case ast.Attribute(value=ast.Name(id=module), attr=name):
+                yield node.lineno, module, {name}
+            case _:
+                pass
 
 
 def _command_lines(text: str) -> Iterator[Piece]:

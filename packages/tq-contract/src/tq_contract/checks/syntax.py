@@ -14,7 +14,9 @@ def bound_names(tree: ast.Module) -> dict[str, ast.stmt]:
 
 
 def exported(tree: ast.Module) -> tuple[ast.stmt, list[str]] | None:
-    """Return the statement that sets `__all__` and its names, or None where it is absent or not a list of strings."""
+    """Return the statement that sets `__all__` and its names; None where it is not one list of strings, or changed."""
+    if any(map(_changes_all, ast.walk(tree))):
+        return None
     statement = bound_names(tree).get("__all__")
     if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.List | ast.Tuple):
         items = [item.value for item in statement.value.elts if isinstance(item, ast.Constant)]
@@ -22,6 +24,14 @@ def exported(tree: ast.Module) -> tuple[ast.stmt, list[str]] | None:
         if len(names) == len(statement.value.elts):
             return statement, names
     return None
+
+
+def _changes_all(node: ast.AST) -> bool:
+    match node:
+        case ast.AugAssign(target=ast.Name(id="__all__")) | ast.Attribute(value=ast.Name(id="__all__")):
+            return True
+        case _:
+            return False
 
 
 def strings(module: Module) -> Iterator[tuple[int, str]]:

@@ -13,8 +13,11 @@ from tq_contract.source_tree import CONTRACT
 FOLDER = ".github/workflows"
 KEEPS = "actions/upload-artifact@"
 CONDITIONS = ("if", "continue-on-error")
+WHATEVER_HAPPENED = ("${{ !cancelled() }}", "${{ always() }}")  # conditions under which an artifact may be kept
+FILTERS = ("paths", "paths-ignore")
 
 Found = tuple[int, str, str]  # line, message, remedy
+Step = tuple[tuple[str | int, ...], dict[str, Any]]  # place, what is written there
 
 
 def workflows(checkout: Checkout) -> Iterator[Finding]:
@@ -62,6 +65,9 @@ def _required(workflow: Workflow, parsed: Located) -> Iterator[Found]:
     for event in workflow.triggers:
         if event not in events:
             yield parsed.lines.get(("on",), 1), f"does not start on {event}", f"Add {event} to on."
+        for name in FILTERS:
+            if _get(_get(started_by, event, {}), name, None):
+                yield parsed.lines["on", event, name], f"starts on {event} of some paths alone", f"Remove {name}."
     jobs = _get(parsed.value, "jobs", {})
     for job in workflow.jobs:
         if job.name in jobs:
@@ -88,16 +94,29 @@ def _job(job: Job, written: Any, parsed: Located) -> Iterator[Found]:
             for condition in (name for name in CONDITIONS if name in step):
                 message = f"{command!r} has {condition}, so the job can pass without it"
                 yield parsed.lines[*place, condition], message, "Remove it."
-    kept = [
-        _get(_get(step, "with", {}), "name", None) for _, step in steps if str(step.get("uses", "")).startswith(KEEPS)
-    ]
     for artifact in job.artifacts:
-        if artifact not in kept:
-            message = f"{job.name} does not keep the artifact {artifact}"
-            yield parsed.lines[path], message, f"Add a step that uses {KEEPS}… with that name."
+        yield from _artifact(artifact, job, steps, parsed)
 
 
-def _steps(parsed: Located) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
+def _artifact(artifact: str, job: Job, steps: list[Step], parsed: Located) -> Iterator[Found]:
+    keeping = [
+        (place, step)
+        for place, step in steps
+        if str(step.get("uses", "")).startswith(KEEPS) and _get(_get(step, "with", {}), "name", None) == artifact
+    ]
+    if not keeping:
+        message = f"{job.name} does not keep the artifact {artifact}"
+        yield parsed.lines["jobs", job.name], message, f"Add a step that uses {KEEPS}… with that name."
+    for place, step in keeping:
+        if step.get("if", WHATEVER_HAPPENED[0]) not in WHATEVER_HAPPENED or "continue-on-error" in step:
+            message = f"{job.name} keeps the artifact {artifact} on a condition"
+            yield parsed.lines[place], message, f"Remove it, or write if: {WHATEVER_HAPPENED[0]}."
+        if _get(step["with"], "if-no-files-found", None) != "error":
+            message = f"{job.name} passes without the artifact {artifact}"
+            yield parsed.lines[place], message, "Write if-no-files-found: error."
+
+
+def _steps(parsed: Located) -> Iterator[Step]:
     for name, job in _get(parsed.value, "jobs", {}).items():
         for index, step in enumerate(_get(job, "steps", [])):
             if isinstance(step, dict):

@@ -1,5 +1,5 @@
 """The command tq-mlx: one subcommand per file."""
 
-from tq_mlx.cli.main import main
+from tq_mlx.cli.main import command, main
 
-__all__ = ["main"]
+__all__ = ["command", "main"]

@@ -3,7 +3,7 @@
 import argparse
 from math import isfinite
 
-LARGEST_PORT = 65535
+LAST_PORT = 65535
 
 
 def positive(text: str) -> int:
@@ -17,10 +17,10 @@ def natural(text: str) -> int:
 
 
 def port(text: str) -> int:
-    """Read the number of a TCP port."""
+    """Read a TCP port."""
     value = whole(text, 1)
-    if value > LARGEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: use a number from 1 to {LARGEST_PORT}")
+    if value > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: the last one is {LAST_PORT}")
     return value
 
 

@@ -21,6 +21,9 @@ from tq_mlx.layer_facts import GOOD, LayerFacts
 DENSE, CODED = ("sink", "tail", "dense"), ("packed", "quantized")
 """Names of segments, by how they store tokens."""
 
+WIDE = 120
+"""Columns of a table that goes to no terminal."""
+
 
 def add_to(subcommands: Any) -> None:
     """Add the subcommand's parser."""
@@ -46,7 +49,7 @@ def show(outcome: Inspection) -> None:
     for name, text in facts(outcome).items():
         console.print(f"{name:<9} {shown(text)}", soft_wrap=True)
     if outcome.layers:
-        console.print(layer_table(outcome.layers))
+        Console(highlight=False, width=None if console.is_terminal else WIDE).print(layer_table(outcome.layers))
     for finding in outcome.findings:
         console.print(f"[red]damaged[/red]   {shown(finding)}", soft_wrap=True)
     if not outcome.findings:
@@ -70,18 +73,27 @@ def facts(outcome: Inspection) -> dict[str, str]:
 
 def layer_table(layers: tuple[LayerFacts, ...]) -> Table:
     """Return one row per layer: tokens by how they are stored, bytes, and bits stored per value."""
+    rows = [layer_cells(layer) for layer in layers]
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
-    for column in ("layer", "class", "stored as", "dense", "coded", "bytes", "bits", "verdict"):
-        words = column in ("class", "stored as", "verdict")
-        table.add_column(column, justify="left" if words else "right", no_wrap=True)
-    for layer in layers:
-        dense, coded = (token_count(layer, names) for names in (DENSE, CODED))
-        bits = "" if layer.bits_per_value is None else f"{layer.bits_per_value:.2f}"
-        verdict = GOOD if layer.verdict == GOOD else "bad"
-        forms = " / ".join(dict.fromkeys([layer.keys, layer.values]))  # once where both are stored alike
-        texts = (layer.class_name, forms, dense, coded, f"{layer.nbytes:,}", bits, verdict)
-        table.add_row(str(layer.index), *map(shown, texts))
+    for place, column in enumerate(("layer", "class", "stored as", "dense", "coded", "bytes", "bits", "verdict")):
+        names = column in ("class", "stored as")  # where a terminal is narrow, names are cut and no number is
+        whole = None if names else max(len(column), *(len(cells[place]) for cells in rows))
+        left = names or column == "verdict"
+        table.add_column(
+            column, justify="left" if left else "right", no_wrap=not names, overflow="ellipsis", min_width=whole
+        )
+    for cells in rows:
+        table.add_row(*map(shown, cells))
     return table
+
+
+def layer_cells(layer: LayerFacts) -> tuple[str, ...]:
+    """Return a layer's row."""
+    dense, coded = (token_count(layer, names) for names in (DENSE, CODED))
+    bits = "" if layer.bits_per_value is None else f"{layer.bits_per_value:.2f}"
+    verdict = GOOD if layer.verdict == GOOD else "bad"
+    forms = " / ".join(dict.fromkeys([layer.keys, layer.values]))  # once where both are stored alike
+    return str(layer.index), layer.class_name, forms, dense, coded, f"{layer.nbytes:,}", bits, verdict
 
 
 def token_count(layer: LayerFacts, names: tuple[str, ...]) -> str:

@@ -4,11 +4,13 @@ Exit codes: 0 good, 1 findings, 2 usage or input/output, 3 refused.
 """
 
 import argparse
+import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import NoReturn
 
 from tq_contract import UnknownNameError
 from tq_core import NonFiniteError, TurboQuantError
@@ -45,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.misused(f"there is no option {unknown[0]}")  # with the subcommand's own usage
     try:
         check_version()
-        return options.run(options)
+        code = options.run(options)
+        sys.stdout.flush()  # a pipe that nobody reads any more is noticed here
+        return code
     except KeyboardInterrupt:
         print("tq-mlx: interrupted", file=sys.stderr)
         return 130
@@ -59,3 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (TurboQuantError, UnknownNameError, OSError) as error:
         print(f"tq-mlx: {error}", file=sys.stderr)
         return 2
+
+
+def command() -> NoReturn:
+    """Run the command as the process that it is, and end that with its exit code.
+
+    An interpreter that ends by itself after another thread has computed, as the server's does, is aborted by MLX 0.32
+    on Linux, mlx-lm's own server included: a thread of MLX's is still to be joined then.
+    """
+    code = main()
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)

@@ -24,11 +24,16 @@ def load_model(name: str) -> tuple[Any, Any]:
         with contextlib.redirect_stdout(io.StringIO()):
             model, tokenizer = load(name)[:2]
     except (OSError, ValueError, KeyError) as error:
-        if is_path(name) and not os.path.isdir(name):
-            raise ConfigError(f"cannot load the model {name!r}: there is no such directory") from error
-        where = "it holds no model that mlx-lm reads" if os.path.isdir(name) else "no directory, and no hub gives it"
-        raise ConfigError(f"cannot load the model {name!r} ({where}): {error}") from error
+        raise cannot_load(name, error) from error
     return model, tokenizer
+
+
+def cannot_load(name: str, error: Exception) -> ConfigError:
+    """Return what to say where mlx-lm's loading has failed."""
+    if is_path(name) and not os.path.isdir(name):
+        return ConfigError(f"cannot load the model {name!r}: there is no such directory")
+    where = "it holds no model that mlx-lm reads" if os.path.isdir(name) else "no directory, and no hub gives it"
+    return ConfigError(f"cannot load the model {name!r} ({where}): {error}")
 
 
 def is_path(name: str) -> bool:

@@ -4,22 +4,20 @@ Options of mlx_lm.server other than those below follow a --, such as: tq-mlx ser
 """
 
 import argparse
-import logging
-import os
-import socket
 import sys
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
+from tq_core import TurboQuantError
 from tq_mlx import openblas
 from tq_mlx.cli.arguments import port
-from tq_mlx.cli.model import is_path, read_config
+from tq_mlx.cli.model import cannot_load, is_path, read_config
 from tq_mlx.cli.presets import add_preset, named_config
 from tq_mlx.cli.research import add_research
 from tq_mlx.errors import ConfigError
-from tq_mlx.serving import Compression, run_server
+from tq_mlx.serving import Compression, check_address, run_server
 from tq_mlx.support import admit_family, family_of
 
 
@@ -52,32 +50,13 @@ def serve(options: argparse.Namespace) -> int:
     if openblas.outcome == "missing":
         print(f"tq-mlx: {openblas.ADVICE}", file=sys.stderr)
     arguments = ["--model", options.model, "--host", options.host, "--port", str(options.port)]
-    run_server([*arguments, *options.server_options], Compression(config, calibration, options.research))
-    leave()
-
-
-def check_address(host: str, port: int) -> None:
-    """Raise ConfigError unless a server can listen there: mlx-lm's would find out behind a thread that never ends."""
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does
-            probe.bind(address)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigError(f"cannot listen on {host}, port {port}: {reason}; name another --host or --port") from error
-
-
-def leave() -> NoReturn:
-    """End the process well, now that the server has stopped.
-
-    An interpreter that ends by itself after another thread has computed is aborted by MLX 0.32 on Linux, mlx-lm's own
-    server included: a thread of MLX's is still to be joined then.
-    """
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+        run_server([*arguments, *options.server_options], Compression(config, calibration, options.research))
+    except TurboQuantError:
+        raise
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise cannot_load(options.model, error) from error
+    return 0
 
 
 def calibration_text(file: Path | None) -> str:
