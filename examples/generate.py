@@ -22,7 +22,7 @@ def main(name: str) -> None:
     prompt = tokenizer.apply_chat_template([{"role": "user", "content": question}], add_generation_prompt=True)
     cache = make_prompt_cache(model)
     config = TurboQuantConfig.from_preset("equal_noise_k4v4")
-    for part in stream_generate(model, tokenizer, prompt, max_tokens=32, prompt_cache=cache, turboquant_config=config):
+    for part in stream_generate(model, tokenizer, prompt, max_tokens=24, prompt_cache=cache, turboquant_config=config):
         print(part.text, end="", flush=True)
 
     held = status(cache)

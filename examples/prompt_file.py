@@ -29,7 +29,7 @@ def main(name: str, file: str) -> None:
     for question in QUESTIONS:
         cache = load_cache(file, model=model)  # anything but the file as it was written is refused
         prompt = tokenizer.encode("\n" + question, add_special_tokens=False)
-        print(question, generate(model, tokenizer, prompt, max_tokens=12, prompt_cache=cache))
+        print(question, generate(model, tokenizer, prompt, max_tokens=8, prompt_cache=cache))
     print(f"{Path(file).stat().st_size / 1e6:.1f} MB on the disk, {cache[0].offset} tokens held")
 
 

@@ -27,4 +27,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as error:  # the command has said what was wrong
+        sys.exit(error.returncode)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,6 +1,7 @@
 import io
 import json
 from contextlib import nullcontext
+from importlib.metadata import version
 
 import pytest
 
@@ -72,6 +73,22 @@ def test_wrong_arguments_exit_with_2(arguments, capsys):
         main(arguments)
     assert exit_.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_named_beside_those_of_the_subcommand(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", "--model", "x", "--prompt", "x", "--max-token", "3", "--tmperature", "1"])
+    assert exit_.value.code == 2
+    message = capsys.readouterr().err
+    assert "usage: tq-mlx generate" in message
+    assert "there is no option --tmperature" in message
+
+
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--version"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out.strip() == version("tq-mlx")
 
 
 def test_without_a_preset_they_are_listed(capsys):

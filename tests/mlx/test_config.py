@@ -84,6 +84,12 @@ def test_bad_fields_are_named(change, named):
         TurboQuantConfig.from_dict(CUSTOM.to_dict() | change)
 
 
+@pytest.mark.parametrize("side", ["keys", "values"])
+def test_a_side_that_is_no_codec_is_named(side):
+    with pytest.raises(ConfigError, match=f"{side} is 4: use a codec"):
+        replace(CUSTOM, **{side: 4})
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"keys": {}}', "null"])
 def test_what_is_no_configuration_is_refused(text):
     with pytest.raises(ConfigError):

@@ -22,6 +22,7 @@ from mlx_lm.models.cache import KVCache, QuantizedKVCache, RotatingKVCache
 import tq_contract
 import tq_mlx
 from tq_mlx import HookError, TurboQuantConfig, TurboQuantKVCache, hooks
+from tq_mlx.cli import main
 from tq_mlx.hooks import names_in
 from vectors import keys_and_values, queries
 
@@ -301,6 +302,19 @@ def test_a_version_outside_the_window_is_refused(monkeypatch):
         tq_mlx.install()
     assert bindings() == before
     assert not tq_mlx.installed()
+
+
+def test_the_command_refuses_such_a_version_in_one_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "0.33.0")
+    assert main(["plan", str(tmp_path)]) == 3
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("tq-mlx: refused: mlx-lm 0.33.0 is outside")
+
+
+def test_the_command_does_not_install_at_import():
+    program = "import sys; sys.argv = ['/somewhere/tq-mlx']; import tq_mlx; print(tq_mlx.installed())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_a_changed_signature_is_refused(monkeypatch):

@@ -1,18 +1,24 @@
+import importlib
 from dataclasses import replace
 
 import mlx.core as mx
+import mlx_lm.models.cache as cache_module
 import pytest
 from mlx_lm.models.cache import KVCache, RotatingKVCache
 
 from tq_core import MseCodec, NonFiniteError, RandomOrthogonal, UnsupportedHeadDimError
 from tq_mlx import (
+    ConfigError,
     TurboQuantConfig,
     TurboQuantKVCache,
+    UnsupportedCacheError,
     UnsupportedFamilyError,
+    compress_by_default,
     upgrade_cache_list,
 )
 from vectors import keys_and_values
 
+generation = importlib.import_module("mlx_lm.generate")  # the package has a function of that name
 CONFIG = TurboQuantConfig.from_preset("lloyd_k4v4")
 
 
@@ -135,3 +141,25 @@ def test_a_layer_compressed_before_is_reported_with_its_own_codec():
         (True, "mse 5", "mse 4"),
         (True, "mse 4", "mse 4"),
     ]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, config: upgrade_cache_list([], config=config, model_family="llama"),
+        lambda model, config: cache_module.make_prompt_cache(model, turboquant_config=config),
+        lambda model, config: compress_by_default(model, config),
+        lambda model, config: list(
+            generation.generate_step(mx.arange(5), model, max_tokens=2, turboquant_config=config)
+        ),
+    ],
+    ids=["upgrade", "make_prompt_cache", "compress_by_default", "generate_step"],
+)
+def test_a_presets_name_is_no_configuration_and_the_error_says_what_is(call, tiny_llama):
+    with pytest.raises(ConfigError, match=r"use TurboQuantConfig\.from_preset\('lloyd_k4v4'\)"):
+        call(tiny_llama, "lloyd_k4v4")
+
+
+def test_one_layers_cache_is_no_list():
+    with pytest.raises(UnsupportedCacheError, match="the cache is a KVCache: pass the list"):
+        upgrade_cache_list(KVCache(), config=CONFIG, model_family="llama")

@@ -146,3 +146,7 @@ def test_a_wheel_installs_alone_and_works(built, package, tmp_path):
     (tmp_path / "bundle.zip").write_bytes(packed(eb.bundle()))
     trial = subprocess.run([python, "-I", "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert trial.returncode == 0, trial.stderr
+    if package != "tq-core":  # which has no command
+        command = [environment / "bin" / package, "--help"]
+        shown = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert shown.stdout.startswith(f"usage: {package}"), shown.stderr

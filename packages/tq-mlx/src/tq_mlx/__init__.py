@@ -1,10 +1,12 @@
 """Compressed KV caches for mlx-lm.
 
 Importing this package installs hooks in mlx-lm (see ``hooks``) unless the environment says
-``TURBOQUANT_HOOKS=off``.
+``TURBOQUANT_HOOKS=off``. The command ``tq-mlx`` installs them where it needs them, and says in its own words where it
+cannot.
 """
 
 import os
+import sys
 
 from tq_mlx import openblas  # first: it must run before anything imports MLX
 
@@ -73,5 +75,5 @@ __all__ = [
     "upgrade_cache_list",
 ]
 
-if os.environ.get("TURBOQUANT_HOOKS") != "off":
+if os.environ.get("TURBOQUANT_HOOKS") != "off" and os.path.basename(sys.argv[0]) != "tq-mlx":
     install()

@@ -52,6 +52,9 @@ class TurboQuantConfig:
 
     def __post_init__(self) -> None:
         """Refuse values of the wrong kind and token counts out of range."""
+        for name, codec in (("keys", self.keys), ("values", self.values)):
+            if not isinstance(codec, Codec):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ConfigError(f"{name} is {codec!r}: use a codec of tq_core, such as MseCodec(bits=4)")
         if type(self.center_keys) is not bool:
             raise ConfigError(f"center_keys is {self.center_keys!r}: use true or false")
         if self.center_block is not None:
@@ -137,6 +140,13 @@ class TurboQuantConfig:
     def label(self) -> str:
         """The preset's name, or "custom" and the start of the fingerprint."""
         return self.preset or f"custom:{self.fingerprint[:8]}"
+
+
+def check_config(config: object) -> None:
+    """Raise ConfigError unless this is a configuration; a preset's name is none."""
+    if not isinstance(config, TurboQuantConfig):
+        how = f"TurboQuantConfig.from_preset({config!r})" if isinstance(config, str) else "a TurboQuantConfig"
+        raise ConfigError(f"the configuration is {config!r}: use {how}")
 
 
 def check_count(name: str, value: object, *, least: int, most: int) -> None:

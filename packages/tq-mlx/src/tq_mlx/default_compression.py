@@ -11,7 +11,7 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.models.cache import KVCache
 
-from tq_mlx.config import TurboQuantConfig
+from tq_mlx.config import TurboQuantConfig, check_config
 from tq_mlx.conversion import Configs, compress_layer, layer_configs
 from tq_mlx.errors import ConfigError
 from tq_mlx.reader import require_reader
@@ -44,6 +44,7 @@ def compress_by_default(
     """
     require_reader()
     admission = admit_family(family_of(model), research=research)
+    check_config(config)
     if config.key_bits is not None and len(calibration) <= config.sink_tokens:
         raise ConfigError(
             f"key_bits are chosen from keys behind the sink of {config.sink_tokens} tokens, and the calibration has "

@@ -15,7 +15,7 @@ import mlx_lm.models.cache as upstream_cache
 
 from tq_mlx.batch_attention import attend
 from tq_mlx.batch_views import BatchKeysView
-from tq_mlx.config import TurboQuantConfig
+from tq_mlx.config import TurboQuantConfig, check_config
 from tq_mlx.errors import ConfigError
 from tq_mlx.refusals import no_second_compression, typed_bypass
 from tq_mlx.support import family_of
@@ -38,6 +38,7 @@ def make_prompt_cache(
     """Return the model's caches, compressed from the first token on if a configuration is given."""
     cache = original(model, max_kv_size)
     if turboquant_config is not None:
+        check_config(turboquant_config)
         if turboquant_config.key_bits is not None:
             raise ConfigError(
                 "key_bits are chosen from the keys of a prompt, which an empty cache has not: pass turboquant_config "

@@ -213,6 +213,7 @@ def names_in(place: Any) -> Any:
 
 
 def check_version() -> None:
+    """Raise HookError unless mlx-lm is within the contract's window."""
     version = importlib.metadata.version("mlx-lm")
     window = tq_contract.load().windows.mlx_lm
     if not tq_contract.admits(window, version):

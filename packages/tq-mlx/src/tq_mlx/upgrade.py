@@ -7,8 +7,9 @@ from typing import Any
 import mlx.core as mx
 
 from tq_mlx.compressed import CompressedCache
-from tq_mlx.config import TurboQuantConfig
+from tq_mlx.config import TurboQuantConfig, check_config
 from tq_mlx.conversion import Plan, commit, rehearse
+from tq_mlx.errors import UnsupportedCacheError
 from tq_mlx.event_file import append_events, check_appendable
 from tq_mlx.events import UpgradeEvent, UpgradeFailure
 from tq_mlx.reader import require_reader
@@ -44,6 +45,7 @@ def upgrade_cache_list(
         One event per layer, compressed or not.
 
     Raises:
+        ConfigError: the configuration is none.
         UnsupportedFamilyError: the family is None, not in the contract, or research-only without the opt-in.
         UnsupportedCacheError: a layer's cache is of a kind that is refused, or no layer can be compressed.
         UnsupportedHeadDimError: the codecs do not serve a layer's head dimension.
@@ -53,8 +55,10 @@ def upgrade_cache_list(
         The cache is as it was then, and after any other error, except where the machine fails in the last pass (see
         ``conversion``).
     """
+    check_config(config)
     label = config.label
     try:
+        check_list(cache)
         require_reader()
         admission = admit_family(model_family, research=research)
         verdicts = judge(cache, config)
@@ -78,6 +82,12 @@ def upgrade_cache_list(
     if interrupt is not None:
         raise interrupt
     return events
+
+
+def check_list(cache: object) -> None:
+    """Raise UnsupportedCacheError unless this is a list, whose elements can be exchanged."""
+    if not isinstance(cache, list):
+        raise UnsupportedCacheError(f"the cache is a {type(cache).__name__}: pass the list of one cache per layer")
 
 
 def due(cache: Sequence[Any], verdicts: Sequence[Verdict], k_start: int, config: TurboQuantConfig) -> bool:

@@ -83,7 +83,7 @@ def show(outcome: Run | Comparison) -> None:
     """Print the text to standard output and the rest for people to standard error."""
     compressed = outcome.compressed if isinstance(outcome, Comparison) else outcome
     print(compressed.text, flush=True)
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
     if isinstance(outcome, Comparison):
         console.print(comparison_table(outcome))
-    console.print(status_summary(compressed.status, compressed.label))
+    console.print(status_summary(compressed.status, compressed.label), soft_wrap=True)

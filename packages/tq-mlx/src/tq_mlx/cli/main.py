@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import NoReturn
 
 from tq_contract import UnknownNameError
@@ -20,6 +21,7 @@ from tq_mlx.errors import (
     UnsupportedCacheError,
     UnsupportedFamilyError,
 )
+from tq_mlx.hooks import check_version
 
 REFUSALS = (HookError, NonFiniteError, UnsupportedAttentionError, UnsupportedCacheError, UnsupportedFamilyError)
 
@@ -29,16 +31,22 @@ COMMANDS = (generate, chat, serve, inspect, plan, bench)
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all subcommands."""
     top = argparse.ArgumentParser(prog="tq-mlx", description="Compressed KV caches for mlx-lm.")
+    top.add_argument("--version", action="version", version=version("tq-mlx"))
     subcommands = top.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(subcommands)
+    for subcommand in subcommands.choices.values():
+        subcommand.set_defaults(misused=subcommand.error)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parser().parse_args(arguments)
+    options, unknown = parser().parse_known_args(arguments)
+    if unknown:
+        options.misused(f"there is no option {unknown[0]}")  # with the subcommand's own usage
     try:
+        check_version()
         code = options.run(options)
         sys.stdout.flush()  # a pipe that nobody reads any more is noticed here
         return code

@@ -19,10 +19,11 @@ def progress_bar(*, quiet: bool) -> Generator[Phases]:
     console = Console(stderr=True, quiet=quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
-        task = display.add_task("", total=None)
 
         def begin(title: str) -> Report:
-            display.reset(task, total=None, description=title)
+            for finished in display.task_ids:
+                display.remove_task(finished)
+            task = display.add_task(title, total=None)
             return lambda done, total: display.update(task, completed=done, total=total)
 
         yield begin
