@@ -12,6 +12,7 @@ from tq_mlx.kernels.asked import dialect, reference_asked
 from tq_mlx.kernels.failures import failure_of, record_failure
 from tq_mlx.kernels.fused import fused_attention
 from tq_mlx.kernels.launch import run_on
+from tq_mlx.kernels.source_text import Dialect
 from tq_mlx.kernels.trial import passes_trial
 from tq_mlx.kernels.variant import NoKernelError, Variant
 from tq_mlx.kernels.work import TUNING
@@ -28,10 +29,12 @@ class Path:
     Attributes:
         variant: the fused kernel; None for the reference.
         reason: in a few words.
+        language: of the kernel.
     """
 
     variant: Variant | None
     reason: str
+    language: Dialect | None = None
 
     def __str__(self) -> str:
         return f"{'fused' if self.variant else 'reference'}: {self.reason}"
@@ -49,14 +52,28 @@ def path_for(keys: TurboQuantKeysView, values: TurboQuantValuesView) -> Path:
         return Path(None, "MLX runs on the CPU")
     if not keys.packed:
         return NO_CODES
+    path = served(keys, values, language)
+    failure = path.variant and failure_of(path.variant)
+    return Path(None, f"the kernel failed: {failure.reason}") if failure else path
+
+
+known: dict[tuple[object, ...], tuple[Path, object]] = {}
+"""What ``served`` found by the identity of the codecs, which are kept: hashing them takes longer than all the rest."""
+
+
+def served(keys: TurboQuantKeysView, values: TurboQuantValuesView, language: Dialect) -> Path:
+    """Return the path for such views where no kernel has failed."""
     centre = keys.centre
     block = centre.block if centre and centre.deviations else None
-    try:
-        variant = Variant.of(keys.codec, values.codec, (keys.shape[3], values.shape[3]), block, keys.dtype)
-    except NoKernelError as error:
-        return Path(None, f"no kernel for {error}")
-    failure = failure_of(variant)
-    return Path(None, f"the kernel failed: {failure.reason}") if failure else Path(variant, language)
+    head_dims, codecs = (keys.shape[3], values.shape[3]), (keys.codec, values.codec)
+    key = (id(codecs[0]), id(codecs[1]), head_dims, block, keys.dtype, language)
+    if key not in known:
+        try:
+            path = Path(Variant.of(*codecs, head_dims, block, keys.dtype), language, language)
+        except NoKernelError as error:
+            path = Path(None, f"no kernel for {error}")
+        known[key] = path, codecs
+    return known[key][0]
 
 
 def attend_fused(
@@ -70,12 +87,14 @@ def attend_fused(
     softcap: float | None,
 ) -> mx.array | None:
     """Return what ``streaming_attention`` returns, by the fused kernel; None where the reference is to do it."""
-    language, length = dialect(), queries.shape[2]
-    if language is None or length > MOST_NEW_TOKENS or sinks is not None or softcap is not None:
+    length = queries.shape[2]
+    if length > MOST_NEW_TOKENS or sinks is not None or softcap is not None:
         return None
     if mask is not None and (not isinstance(mask, str) or mask != "causal"):
         return None
-    if not fit(queries, keys) or (variant := path_for(keys, values).variant) is None:
+    path = path_for(keys, values)
+    variant, language = path.variant, path.language
+    if variant is None or language is None or not fit(queries, keys):
         return None
     run = run_on(language)
     try:
@@ -90,5 +109,5 @@ def attend_fused(
 
 def fit(queries: mx.array, keys: TurboQuantKeysView) -> bool:
     """Return whether the queries meet keys of their own dtype and shape; the reference says what does not fit."""
-    same = queries.shape[0] == keys.shape[0] and queries.shape[3] == keys.shape[3]
-    return same and queries.shape[1] % keys.shape[1] == 0 and queries.dtype == keys.dtype
+    (rows, heads, _, head_dim), (own_rows, kv_heads, _, own_head_dim) = queries.shape, keys.shape
+    return (rows, head_dim, queries.dtype) == (own_rows, own_head_dim, keys.dtype) and heads % kv_heads == 0
