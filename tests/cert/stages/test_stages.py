@@ -32,3 +32,6 @@ def test_the_sweep_measures_three_lengths_and_leaves_a_table(measured):
     assert result.broken == {"decode_time_ratio"}  # which takes 4096 tokens
     (table,) = result.recorder.artifacts.values()
     assert table.decode().count("| lloyd_k4v4 |") == 6
+    loads = [value for one in result.recorder.series if one.name == "load_average" for value in one.values]
+    assert len(loads) == 6
+    assert f"Load average meanwhile: {min(loads):.1f} to {max(loads):.1f} on" in table.decode()

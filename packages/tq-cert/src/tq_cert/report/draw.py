@@ -13,6 +13,9 @@ MARKERS = "osD^vP*Xd<"
 SETTINGS = {"svg.hashsalt": "turboquant", "svg.fonttype": "none", "font.family": "sans-serif", "figure.dpi": "72"}
 """An SVG has 72 pixels to the inch: names are placed by those."""
 
+HEADROOM = 1.15
+"""Where a scale from zero ends, in units of the highest point."""
+
 LETTER, LINE, GAP = 4.6, 8.5, 6.0
 """Width of a letter of a point's name, height of its line, and its distance from the point, in SVG's own pixels."""
 
@@ -62,10 +65,12 @@ def plot(axes: Any, chart: Chart) -> None:
         ticks = sorted({point.x for curve in chart.curves for point in curve.points})
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
+    elif all(curve.line and point.x == int(point.x) for curve in chart.curves for point in curve.points):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     if chart.log_y:
         axes.set_yscale("log")
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, HEADROOM * max(point.high or point.y for curve in chart.curves for point in curve.points))
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend(fontsize=8, loc="best" if any(curve.line for curve in chart.curves) else "lower left")
 

@@ -17,6 +17,11 @@ from tq_cert.report.errors import UnreadableBundleError
 from tq_cert.report.page import Page, Section
 from tq_contract import load
 
+ABOUT = (
+    "TurboQuant for MLX stores the KV cache of a language model, which grows with every token of its context, in 3 to "
+    "5 bits per value instead of 16. This page shows one run of its certification: what was measured, on what, and "
+    "whether it kept the limits that the project's contract sets."
+)
 MEANING = {
     "passed": "Everything that the contract asks for was measured on real Apple hardware and kept its limits.",
     "failed": "At least one stage did not keep its limits.",
@@ -73,6 +78,7 @@ def summary(report: Report, verdict: Verdict) -> tuple[str, ...]:
     intact = "The bundle is intact." if not report.faults else "THE BUNDLE IS NOT INTACT: nothing below can be trusted."
     signed = f"Signed by the key {report.signer}." if report.signer else "It is not signed."
     return (
+        ABOUT,
         MEANING[verdict.name],
         f"{intact} {signed}",
         *(f"Fault: {fault}" for fault in report.faults),

@@ -5,6 +5,7 @@ else the machine does falls on all of them alike. Bytes are those in use: live t
 """
 
 import copy
+import os
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,8 @@ DENSE = "dense"
 BASELINE = "mlx:kv4"
 BASELINE_METHOD = MlxQuantized(BASELINE, bits=4, group_size=64)
 ARTIFACT = "stages/dense_vs_tq.md"
+LOAD = "load_average"
+"""Processes that ran or waited to run over the last minute: more than there are processors, and times say little."""
 
 
 @dataclass
@@ -53,7 +56,8 @@ def measure(setting: Setting, recorder: Recorder) -> None:
         for length in (*setting.sizes.sweep_prompts, setting.sizes.long_prompt):
             with recorder.case(f"{family}: {length} tokens"):
                 rows += sweep(setting, recorder, family, length)
-    recorder.artifacts[ARTIFACT] = markdown([grid(rows)]).encode()
+    loads = [value for one in recorder.series if one.name == LOAD for value in one.values]
+    recorder.artifacts[ARTIFACT] = markdown([grid(rows, loads)]).encode()
 
 
 def sweep(setting: Setting, recorder: Recorder, family: str, length: int) -> list[tuple[str, ...]]:
@@ -71,6 +75,7 @@ def sweep(setting: Setting, recorder: Recorder, family: str, length: int) -> lis
             one.seconds += [seconds] if step else []
     at = At(family, context=length)
     recorder.add("prefill_seconds", "seconds", [prefill_seconds], at)
+    recorder.add(LOAD, "processes", [os.getloadavg()[0]], at)
     for name, one in contestants.items():
         record(recorder, name, one, at)
     for preset in presets:
@@ -156,7 +161,7 @@ def row(family: str, length: int, one: Contestant, dense: Contestant) -> tuple[s
     )
 
 
-def grid(rows: list[tuple[str, ...]]) -> Grid:
+def grid(rows: list[tuple[str, ...]], loads: list[float]) -> Grid:
     """The table for people."""
     return Grid(
         title="Dense and compressed decoding side by side",
@@ -168,5 +173,7 @@ def grid(rows: list[tuple[str, ...]]) -> Grid:
         notes=(
             "Methods decode in turn, one step each, behind the same prompt. Peak: MLX's counter during the "
             "method's own upgrade and steps, above what was held before. Cache: live tokens, without growth capacity.",
+            f"Load average meanwhile: {min(loads, default=0):.1f} to {max(loads, default=0):.1f} on "
+            f"{os.cpu_count()} processors. Beyond that number, times say little.",
         ),
     )
