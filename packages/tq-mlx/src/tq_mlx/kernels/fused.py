@@ -43,8 +43,7 @@ def fused_attention(
     """
     centre, shape = keys.centre, keys.shape
     if lengths is None:
-        sink = 0 if keys.sink is None else keys.sink.shape[2]
-        tail = shape[2] - sink - keys.packed
+        sink, tail = (0 if side is None else side.shape[2] for side in (keys.sink, keys.tail))
         lengths = ((sink, keys.packed, tail, centre.gone if centre else 0),) * shape[0]
     seed = keys.codec.rotation.seed
     work = work_for(variant, queries.shape, shape[1], seed, lengths, scale, causal, tuning)

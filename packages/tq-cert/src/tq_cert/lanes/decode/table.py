@@ -46,9 +46,9 @@ def notes(report: DecodeReport) -> tuple[str, ...]:
     threads = f" BLAS threads: {settings.blas_threads}." if settings.blas_threads else ""
     return (
         f"{UNITS[settings.device][0]}: median of {settings.repeats} timings on the clock, taken in turns within a "
-        f"context; ±: half the distance between their quartiles; least: the fastest; processor: the least processor "
-        f"time. {TIMES} compares {compared}; {QUANTIZED} in its faster dtype. Attention: per layer, {settings.layers} in "
-        f"one evaluation{together}.{shared}{threads}",
+        "context; ±: half the distance between their quartiles; least: the fastest; processor: the least processor "
+        f"time. {TIMES} compares {compared}; {QUANTIZED} in its faster dtype. Attention: per layer, {settings.layers} "
+        f"in one evaluation{together}.{shared}{threads}",
         f"Copying {megabytes(copy.nbytes / 2)} MB moves {copy.bandwidth / 1e9:.1f} GB/s, read and write counted; "
         "of copy: bytes read over the least time, as a share of that.",
     )
