@@ -13,7 +13,7 @@ import mlx.core as mx
 
 from tq_cert.cli import main
 from tq_cert.lanes.decode import copying
-from tq_cert.lanes.decode.attention import Case, chain, layer_of
+from tq_cert.lanes.decode.attention import Case, chain, distinct_caches, layer_of
 from tq_cert.lanes.decode.document import page, read
 from tq_cert.lanes.decode.methods import forms, read_bytes
 from tq_cert.lanes.decode.record import AttentionRow, CopyRow, DecodeReport, StepRow
@@ -37,7 +37,7 @@ def written(tiny_llama_directory: Path, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(copying.SIZE, "cpu", 1 << 16)
-        command = [*QUICK, "--contexts", "260,300", "--batch", "1,2", "--layers-per-eval", "2"]
+        command = [*QUICK, "--contexts", "260,300", "--batch", "1,2", "--layers-per-eval", "2", "--pipeline", "2"]
         command += ["--presets", "uniform_k4v4,lloyd_k4v4", "--model", str(tiny_llama_directory)]
         command += ["--step-contexts", "260", "--out", str(folder / "report.json")]
         assert main([*command, "--markdown", str(folder / "report.md"), "--plot", str(folder / "plot.svg")]) == 0
@@ -94,7 +94,7 @@ def test_every_form_attends_to_the_same_history(dtype: str) -> None:
     """The forms differ by the error of four bits, not by what they compute."""
     q = mx.random.normal((2, 4, 1, 64), key=mx.random.key(9))
     outs = {
-        form.method: layer_of(form, CASE, seed=1).attend(q.astype(form.dtype)).astype(mx.float32)
+        form.method: layer_of(form, CASE).attend(q.astype(form.dtype)).astype(mx.float32)
         for form in forms(("uniform_k4v4", "lloyd_k4v4"))
         if form.dtype_name == dtype or form.method.startswith("preset:")
     }
@@ -105,13 +105,21 @@ def test_every_form_attends_to_the_same_history(dtype: str) -> None:
         assert 0 < error < 0.25 * mx.abs(truth).max().item()
 
 
-def test_layers_of_a_chain_have_caches_of_their_own_and_wait_for_each_other() -> None:
-    form = next(forms(()))
-    layers = [layer_of(form, CASE, seed) for seed in range(2)]
-    q = mx.random.normal((2, 4, 1, 64))
-    first = layers[0].attend(2 * q)
-    assert not mx.allclose(first, layers[1].attend(2 * q)).item()
-    assert mx.array_equal(chain(layers, q)(), layers[1].attend(q + first)).item()
+@pytest.mark.parametrize("number", range(5))
+def test_layers_of_a_chain_have_caches_of_their_own_and_wait_for_each_other(number: int) -> None:
+    form = list(forms(("lloyd_k4v4",)))[number]
+    first = layer_of(form, CASE)
+    before, second = mx.get_active_memory(), first.copy()
+    assert mx.get_active_memory() >= before + first.nbytes
+    q = mx.random.normal((2, 4, 1, 64)).astype(form.dtype)
+    assert mx.array_equal(first.attend(q), second.attend(q)).item()
+    assert mx.array_equal(chain([first, second], q)(), first.attend(first.attend(q))).item()
+
+
+def test_layers_share_caches_where_memory_is_short(report: DecodeReport) -> None:
+    settings = msgspec.structs.replace(report.settings, layers=16, memory_gb=8)
+    assert [distinct_caches(nbytes, settings) for nbytes in (1000, 10**9, 3 * 10**9, 9 * 10**9)] == [16, 8, 2, 1]
+    assert {row.caches for row in report.rows if isinstance(row, AttentionRow)} == {2}
 
 
 def test_what_cannot_be_measured_is_reported_with_the_reason(
@@ -163,6 +171,8 @@ def test_contexts_are_filled(tiny_llama_loaded) -> None:
         (["--batch", "0"], "0 is too small"),
         (["--repeats", "2"], "2 is too small"),
         (["--layers-per-eval", "0"], "0 is too small"),
+        (["--pipeline", "0"], "0 is too small"),
+        (["--memory", "0"], "0 is too small"),
         (["--plot", "x.bmp"], "x.bmp"),
     ],
     ids=str,

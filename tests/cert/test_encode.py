@@ -12,7 +12,9 @@ import tq_mlx  # noqa: F401  (first: it loads OpenBLAS before MLX is imported)
 # isort: split
 import mlx.core as mx
 
+from kernel_executor.executor import run_by_executor
 from tq_cert.cli import main
+from tq_cert.lanes.encode import step
 from tq_cert.lanes.encode.measure import interleaved
 from tq_cert.lanes.encode.presets import own_presets
 from tq_cert.lanes.encode.record import CodecRow, EncodeReport, StepRow, Timing
@@ -20,8 +22,9 @@ from tq_cert.lanes.encode.step import block_coding, decode_step, prepare
 from tq_cert.lanes.encode.table import grids
 from tq_cert.lanes.envelope import to_json
 from tq_cert.progress import Silent
+from tq_mlx.kernels import encode as kernels
 
-QUICK = ["--repeats", "3", "--heads", "1", "--context", "260"]
+QUICK = ["--device", "cpu", "--repeats", "3", "--heads", "1", "--context", "260"]
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +73,9 @@ def test_everything_is_timed_once_before_anything_is_timed_again() -> None:
 def test_a_step_codes_nothing_and_a_block_is_coded_whole(tiny_llama_loaded) -> None:
     ready = prepare(tiny_llama_loaded.model, "lloyd_k4v4", 260)
     before = [(cache.offset, cache.packed.length) for cache in ready.caches]
-    step = decode_step(tiny_llama_loaded.model, ready.caches)
+    decode = decode_step(tiny_llama_loaded.model, ready.caches)
     for _ in range(70):  # more than a block
-        step()
+        decode()
     assert [(cache.offset, cache.packed.length) for cache in ready.caches] == before
     packed = [cache.packed.length for cache in ready.coders]
     assert min(packed) > 0
@@ -118,6 +121,29 @@ def test_tables_show_every_row(report: EncodeReport) -> None:
     assert beside.rows[0][-1] == f"{100 * row.share:.2f}%"
 
 
+def test_a_kernel_is_timed_beside_the_reference(tiny_llama_directory: Path, capsys, monkeypatch) -> None:
+    """Where there is a GPU; here its kernels are those of the tests' executor, on vectors of few tokens."""
+    for module in (kernels, step):
+        monkeypatch.setattr(module, "dialect", lambda: "metal")
+    monkeypatch.setattr(kernels, "run_on", run_by_executor)
+    command = ["bench", "encode", *QUICK, "--tokens", "5", "--head-dims", "64,80", "--presets", "lloyd_k4v4"]
+    assert main([*command, "--model", str(tiny_llama_directory), "--json"]) == 0
+    report = msgspec.json.decode(capsys.readouterr().out, type=EncodeReport)
+    codecs = [row for row in report.rows if isinstance(row, CodecRow)]
+    assert [(row.head_dim, row.values, row.fused is not None) for row in codecs] == [
+        *[(64, 5 * 64, True)] * 2,
+        *[(80, 5 * 80, False)] * 2,
+    ]
+    (block,) = [row for row in report.rows if isinstance(row, StepRow)]
+    assert block.reference is not None
+    beside, alone = grids(report)
+    assert beside.headings[-1] == "\N{MULTIPLICATION SIGN} block"
+    assert beside.rows[0][-1] == f"{block.reference.median / block.block.median:.1f}"
+    assert [bool(row[-1]) for row in alone.rows] == [True, True, False, False]
+    for grid in (beside, alone):
+        assert {len(row) for row in grid.rows} == {len(grid.headings)}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -128,6 +154,7 @@ def test_tables_show_every_row(report: EncodeReport) -> None:
         (["--head-dims", "0"], "0 is too small"),
         (["--repeats", "2"], "2 is too small"),
         (["--heads", "0"], "0 is too small"),
+        (["--tokens", "0"], "0 is too small"),
     ],
     ids=str,
 )

@@ -110,6 +110,7 @@ inline word fused_multiply_add(word pair, word factor, word term) {
 inline float exp2_fast(float x) { return std::exp2(x); }
 inline float log2_fast(float x) { return std::log2(x); }
 inline float reciprocal_root(float x) { return 1 / std::sqrt(x); }
+inline float square_root(float x) { return std::sqrt(x); }
 inline float larger(float a, float b) { return std::fmax(a, b); }
 inline float magnitude(float x) { return std::fabs(x); }
 inline word masked_or(word x, word mask, word extra) { return (x & mask) | extra; }
@@ -120,6 +121,8 @@ inline float from_lane(float x, int lane) { return fibres::exchange_float(x, lan
 inline float from_lane_xor(float x, int mask) {
   return fibres::exchange_float(x, fibres::current % fibres::LANES ^ mask);
 }
+inline word from_lane(word x, int lane) { return __float_as_uint(from_lane(__uint_as_float(x), lane)); }
+inline word from_lane_xor(word x, int mask) { return __float_as_uint(from_lane_xor(__uint_as_float(x), mask)); }
 inline bool any_lane(bool x) {
   const word said[1] = {x};
   const auto heard = fibres::exchange(said);
@@ -132,6 +135,18 @@ inline void load_4(const word* from, word* to) {
 inline void load_2(const word* from, word* to) {
   if (reinterpret_cast<uintptr_t>(from) % 8) std::abort();
   std::copy(from, from + 2, to);
+}
+
+/// Threadgroups run one after the other here: the last of them is the last to arrive.
+inline bool arrives_last(const word* ticket, int count, int index, word* arrival) {
+  fibres::barrier();
+  if (index == 0) {
+    word& counted = *const_cast<word*>(ticket);
+    *arrival = counted;
+    counted = int(counted) == count - 1 ? 0 : counted + 1;
+  }
+  fibres::barrier();
+  return int(*arrival) == count - 1;
 }
 
 }  // namespace tq

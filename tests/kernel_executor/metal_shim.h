@@ -72,6 +72,7 @@ namespace metal {
 using std::abs;
 using std::max;
 using std::min;
+using std::sqrt;
 
 namespace fast {
 inline float exp2(float x) { return std::exp2(x); }
@@ -92,6 +93,8 @@ inline float simd_shuffle(float x, ushort lane) { return fibres::exchange_float(
 inline float simd_shuffle_xor(float x, ushort mask) {
   return fibres::exchange_float(x, fibres::current % fibres::LANES ^ mask);
 }
+inline uint simd_shuffle(uint x, ushort lane) { return as_type<uint>(simd_shuffle(as_type<float>(x), lane)); }
+inline uint simd_shuffle_xor(uint x, ushort mask) { return as_type<uint>(simd_shuffle_xor(as_type<float>(x), mask)); }
 inline bool simd_any(bool x) {
   const uint32_t said[1] = {x};
   const auto heard = fibres::exchange(said);

@@ -8,7 +8,8 @@ from tq_core import MseCodec, PolarCodec, RandomOrthogonal, UniformCodec
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache, status, streaming_attention
 from tq_mlx.errors import ConfigError
 from tq_mlx.kernels import choose, failures, trial
-from tq_mlx.kernels.choose import attention_path, path_for
+from tq_mlx.kernels.asked import VARIABLE, attention_path
+from tq_mlx.kernels.choose import path_for
 
 CONFIG = TurboQuantConfig(UniformCodec(bits=4), UniformCodec(bits=4), center_block=64, tail_tokens=16, block_tokens=16)
 
@@ -134,8 +135,8 @@ def test_a_kernel_that_computes_something_else_does_not_pass_its_trial(gpu, monk
 
 def test_the_path_can_be_set_by_the_environment(gpu, monkeypatch):
     _, views = filled()
-    monkeypatch.setenv(choose.VARIABLE, "reference")
+    monkeypatch.setenv(VARIABLE, "reference")
     assert str(path_for(*views)) == "reference: asked for"
-    monkeypatch.setenv(choose.VARIABLE, "dense")
+    monkeypatch.setenv(VARIABLE, "dense")
     with pytest.raises(ConfigError, match="'dense' is not known: use one of auto, reference"):
         path_for(*views)

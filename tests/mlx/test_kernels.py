@@ -1,7 +1,8 @@
-"""The fused kernels' text equals plain attention over the decoded history: by the executor, on a CPU.
+"""The fused kernels' text equals plain attention over the decoded history: by the executor, on a CPU, and on a GPU.
 
 The executor compiles the very Metal source that ships, and the CUDA source less its instructions. It is no Mac and no
-NVIDIA GPU: on those, each kernel's trial and the certification's kernel stage say the same.
+NVIDIA GPU: where MLX has one, the same tests run on it too, and there each kernel's trial and the certification's
+kernel stage say the same.
 """
 
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from kernel_executor.executor import run_by_executor
 from tq_core import Codec, MseCodec, UniformCodec
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache
-from tq_mlx.kernels.fused import Lengths, Tuning, fused_attention
-from tq_mlx.kernels.launch import INPUTS, Pass
+from tq_mlx.kernels.fused import fused_attention
+from tq_mlx.kernels.launch import INPUTS, Pass, Run, run_on
 from tq_mlx.kernels.variant import Variant
+from tq_mlx.kernels.work import TUNING, Lengths, Tuning
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
 
@@ -41,6 +43,9 @@ CASES = [
     Case(MseCodec(bits=5), UniformCodec(bits=6), 64, mx.float16, None, (2, 2)),
     Case(UniformCodec(bits=3), UniformCodec(bits=2), 128, mx.float32, 64, (4, 1)),
     Case(UniformCodec(bits=8), MseCodec(bits=5), 256, mx.bfloat16, 32, (2, 1)),
+    Case(MseCodec(bits=4), MseCodec(bits=3), 128, mx.bfloat16, 64, (4, 1)),
+    Case(MseCodec(bits=3), MseCodec(bits=2), 64, mx.float16, 64, (2, 1)),
+    Case(MseCodec(bits=6), UniformCodec(bits=3), 128, mx.bfloat16, 64, (4, 1)),
 ]
 
 SEGMENTS = [(4, 16, 16), (0, 0, 1), (4, 0, 16), (0, 100, 64)]
@@ -52,7 +57,17 @@ ROUNDING = {mx.bfloat16: 2**-9, mx.float16: 2**-12, mx.float32: 0.0}
 TOLERANCE = {mx.bfloat16: 2e-3, mx.float16: 2e-3, mx.float32: 1e-4}
 """The largest error otherwise, in units of the largest output."""
 
-DIALECTS = ("cuda", "metal")
+HERE = "metal" if mx.metal.is_available() else "cuda"
+PLACES = ("cuda", "metal", *(["gpu"] if mx.default_device().type == mx.gpu else []))
+"""The executor of a dialect, or this machine's GPU."""
+
+
+def run_at(place: str) -> Run:
+    return run_on(HERE) if place == "gpu" else run_by_executor(place)
+
+
+def tuning_at(place: str) -> Tuning:
+    return TUNING[HERE if place == "gpu" else place]
 
 
 def views(case: Case, batch: int, tokens: int, length: int, segments: tuple[int, int, int], seed: int):
@@ -77,11 +92,12 @@ def queries_for(case: Case, batch: int, length: int, seed: int) -> mx.array:
     return (0.7 * mx.random.normal(shape, key=mx.random.key(seed + 1))).astype(case.dtype)
 
 
-def attend(dialect: str, case: Case, q: mx.array, keys, values, *, run=None, **rest) -> mx.array:
+def attend(place: str, case: Case, q: mx.array, keys, values, *, run=None, **rest) -> mx.array:
     block = keys.centre.block if keys.centre and keys.centre.deviations else None
     variant = Variant.of(case.keys, case.values, (case.head_dim, case.head_dim), block, case.dtype)
     scale = case.head_dim**-0.5
-    return fused_attention(variant, q, keys, values, scale=scale, run=run or run_by_executor(dialect), **rest)
+    run = run or run_at(place)
+    return fused_attention(variant, q, keys, values, **{"scale": scale, "run": run, "tuning": tuning_at(place)} | rest)
 
 
 def history(view: TurboQuantKeysView | TurboQuantValuesView, row: int, lengths: Lengths) -> np.ndarray:
@@ -120,11 +136,11 @@ def same_lengths(keys: TurboQuantKeysView) -> tuple[Lengths, ...]:
     return ((sink, keys.packed, tail, 0),) * keys.shape[0]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("case", CASES, ids=str)
 @settings(max_examples=8)
 @given(data=st.data())
-def test_the_kernel_equals_plain_attention(dialect, case, data):
+def test_the_kernel_equals_plain_attention(place, case, data):
     segments = data.draw(st.sampled_from(SEGMENTS))
     batch, length = data.draw(st.integers(1, 2)), data.draw(st.sampled_from([1, 1, 2, 5, 8]))
     least = sum(segments) + length  # one token coded at least
@@ -132,34 +148,35 @@ def test_the_kernel_equals_plain_attention(dialect, case, data):
     seed, causal = data.draw(st.integers(0, 99)), data.draw(st.booleans())
     keys, values = views(case, batch, tokens, length, segments, seed)
     q = queries_for(case, batch, length, seed)
-    tuning = Tuning(threadgroups=data.draw(st.sampled_from([1, 8, 64])))
-    found = attend(dialect, case, q, keys, values, causal=causal, tuning=tuning)
+    one_launch = tuning_at(place).one_launch and data.draw(st.booleans())
+    tuning = Tuning(threadgroups=data.draw(st.sampled_from([1, 8, 64, 264])), one_launch=one_launch)
+    found = attend(place, case, q, keys, values, causal=causal, tuning=tuning)
     assert_equal(found, plain_attention(q, keys, values, causal, same_lengths(keys)))
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_rows_of_a_batch_may_differ_in_length(dialect):
+@pytest.mark.parametrize("place", PLACES)
+def test_rows_of_a_batch_may_differ_in_length(place):
     case = CASES[0]
     keys, values = views(case, 3, 420, 1, (4, 16, 16), 7)
     lengths = (same_lengths(keys)[0], (4, 130, 5, 0), (2, 1, 0, 0))
     q = queries_for(case, 3, 1, 7)
-    found = attend(dialect, case, q, keys, values, causal=False, lengths=lengths)
+    found = attend(place, case, q, keys, values, causal=False, lengths=lengths)
     assert_equal(found, plain_attention(q, keys, values, False, lengths))
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_window_that_moved_keeps_its_blocks(dialect):
+@pytest.mark.parametrize("place", PLACES)
+def test_a_window_that_moved_keeps_its_blocks(place):
     case = CASES[0]
     keys, values = (view.newest(301) for view in views(case, 1, 420, 1, (4, 16, 16), 8))
     assert keys.centre.gone
     q = queries_for(case, 1, 1, 8)
-    found = attend(dialect, case, q, keys, values, causal=False)
+    found = attend(place, case, q, keys, values, causal=False)
     assert_equal(found, plain_attention(q, keys, values, False, same_lengths(keys)))
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("size", [1e-25, 1e-6, 1e6, 1e30])
-def test_no_size_of_keys_and_values_is_too_large_or_small(dialect, size):
+def test_no_size_of_keys_and_values_is_too_large_or_small(place, size):
     case = CASES[1]
     keys, values = views(case, 1, 90, 1, (4, 16, 16), 9)
 
@@ -169,7 +186,7 @@ def test_no_size_of_keys_and_values_is_too_large_or_small(dialect, size):
 
     keys, values = scaled(keys, 1.0), scaled(values, size)
     q = queries_for(case, 1, 1, 9)
-    found = attend(dialect, case, q, keys, values, causal=False)
+    found = attend(place, case, q, keys, values, causal=False)
     assert_equal(found, plain_attention(q, keys, values, False, ((0, keys.packed, keys.tail.shape[2], 0),)))
 
 
@@ -178,13 +195,12 @@ def test_a_growing_history_compiles_nothing_anew_and_copies_nothing():
 
     def run(call: Pass, inputs: list[mx.array]) -> list[mx.array]:
         calls.append(call)
-        if call.entry == "attend":
-            given = dict(zip(INPUTS["attend"], inputs, strict=True))
-            assert given["key_words"] is keys.code.words
-            assert given["tail_values"] is values.tail
+        given = dict(zip(INPUTS[call.entry], inputs, strict=True))
+        assert given["key_words"] is keys.code.words
+        assert given["tail_values"] is values.tail
         return [mx.zeros(shape, dtype=dtype) for shape, dtype in zip(call.shapes, call.dtypes, strict=True)]
 
     for tokens in (100, 700, 3000):
         keys, values = views(case, 1, tokens, 1, (4, 16, 16), 0)
         attend("cuda", case, queries_for(case, 1, 1, 0), keys, values, causal=False, run=run)
-    assert len({(call.entry, call.constants) for call in calls}) == 2
+    assert len({(call.entry, call.constants) for call in calls}) == 1

@@ -10,6 +10,7 @@ from mlx_lm.models.cache import KVCache
 import tq_contract
 from tq_core import NonFiniteError
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache, token_chunks, upgrade_cache_list
+from tq_mlx.means import Means
 from tq_mlx.token_chunks import encode_chunks, mean_vector
 from vectors import keys_and_values
 
@@ -35,7 +36,7 @@ def test_codes_are_those_of_all_tokens_at_once(name, head_dim, monkeypatch):
     mean = mean_vector(keys) if config.center_keys else None
     for codec, x, less in ((config.keys, keys, mean), (config.values, values, None)):
         at_once = codec.encode(x if less is None else x.astype(mx.float32) - less)
-        in_chunks = encode_chunks(codec, x, None if less is None else lambda first, count, less=less: less)
+        in_chunks = encode_chunks(codec, x, None if less is None else Means(less))
         for array, expected in zip(in_chunks.arrays().values(), at_once.arrays().values(), strict=True):
             assert mx.array_equal(array, expected)
 

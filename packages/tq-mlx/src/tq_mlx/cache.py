@@ -19,7 +19,7 @@ from tq_mlx.admission import Admission
 from tq_mlx.centring import Centre
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError
-from tq_mlx.segments import DenseSegment, PackedSegment, handle
+from tq_mlx.segments import DenseSegment, PackedSegment
 from tq_mlx.state_check import SCHEMA_VERSION, check_state
 from tq_mlx.token_chunks import encode_chunks
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
@@ -125,14 +125,13 @@ class TurboQuantKVCache:
         if self.layout is None:
             raise UnsupportedCacheError("the cache is empty: it has no keys and values before its first update")
         layout, length = self.layout, self.offset
-        sink, tail = self.sink.live() or (None, None), self.tail.live() or (None, None)
-        keys, values = self.packed.keys, self.packed.values
+        sink, tail, (keys, values) = self.sink.shared(), self.tail.shared(), self.packed.shared()
         return (
             TurboQuantKeysView(
                 shape=(layout.batch, layout.heads, length, layout.key_dim),
                 dtype=layout.dtype,
                 sink=sink[0],
-                code=keys.map(handle) if keys else None,
+                code=keys,
                 packed=self.packed.length,
                 codec=self.config.keys,
                 centre=self.centre,
@@ -143,7 +142,7 @@ class TurboQuantKVCache:
                 shape=(layout.batch, layout.heads, length, layout.value_dim),
                 dtype=layout.dtype,
                 sink=sink[1],
-                code=values.map(handle) if values else None,
+                code=values,
                 packed=self.packed.length,
                 codec=self.config.values,
                 centre=None,
@@ -323,9 +322,8 @@ class TurboQuantKVCache:
 
     def pack(self, keys: mx.array, values: mx.array, *, seen: mx.array) -> None:
         """Code tokens behind the packed ones; ``seen`` are their keys and those that follow: the sink stays out."""
-        packed = self.packed.length
         centre = self.next_centre(seen, keys.shape[-2])
-        less = None if centre is None else lambda first, count: centre.at(packed + first, count)
+        less = None if centre is None else centre.means(self.packed.length, keys.shape[-2])
         # Both codes exist before anything moves: an error leaves the cache as it was.
         key_code = encode_chunks(self.config.keys, keys, less)
         value_code = encode_chunks(self.config.values, values)

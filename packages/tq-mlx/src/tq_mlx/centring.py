@@ -12,7 +12,8 @@ from typing import Any, Self
 import mlx.core as mx
 
 from tq_core import Code, Codec
-from tq_mlx.token_chunks import mean_vector, run_sums
+from tq_mlx.means import Means
+from tq_mlx.token_chunks import encode_chunks, mean_vector, run_sums
 
 PRIOR = 4
 """Tokens' worth of trust in the overall mean: a block that begins with one token does not take that token's key."""
@@ -74,17 +75,20 @@ class Centre:
         fresh = keys[..., first : first + blocks * self.block, :]
         sums, tokens = run_sums(fresh, self.block, less=self.mean), fresh.shape[-2]
         counts = mx.minimum(tokens - self.block * mx.arange(blocks), self.block)[:, None]
-        return replace(self, deviations=joined(self.deviations, self.codec.encode(sums / (counts + PRIOR))))
+        return replace(self, deviations=joined(self.deviations, encode_chunks(self.codec, sums / (counts + PRIOR))))
 
-    def at(self, start: int, count: int) -> mx.array:
-        """Return what is subtracted from the packed tokens start … start + count: [B, H, count or 1, D] float32."""
+    def means(self, start: int, count: int) -> Means:
+        """Return what is subtracted from the packed tokens start … start + count."""
         if self.block is None or self.deviations is None:
-            return self.mean
+            return Means(self.mean)
         start += self.gone
         first, last = start // self.block, -(-(start + count) // self.block)
         deviations = self.codec.decode(self.deviations.map(lambda array: array[..., first:last, :]))
-        wide = mx.repeat(deviations, self.block, axis=-2)[..., start - first * self.block :, :]
-        return self.mean + wide[..., :count, :]
+        return Means(self.mean + deviations, self.block, start % self.block)
+
+    def at(self, start: int, count: int) -> mx.array:
+        """Return the same for each token: [B, H, count or 1, D] float32."""
+        return self.means(start, count).of(0, count)
 
     def mean_scores(self, plain: mx.array) -> mx.array:
         """Return q·mean [B, H, rows, 1] for queries [B, H, rows, D]."""

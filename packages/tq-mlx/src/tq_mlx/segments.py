@@ -1,6 +1,6 @@
 """Growable storage of a cache's segments: arrays that grow along the token axis, the second to last."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
 import mlx.core as mx
@@ -56,15 +56,18 @@ class DenseSegment:
 
     Attributes:
         step: tokens by which the capacity grows.
+        shown: what ``shared`` returned since the last change.
     """
 
     step: int
     keys: mx.array | None = None
     values: mx.array | None = None
     length: int = 0
+    shown: tuple[mx.array, mx.array] | None = field(default=None, repr=False, compare=False)
 
     def append(self, keys: mx.array, values: mx.array) -> None:
         """Add tokens [B, H, n, D] behind the live ones."""
+        self.shown = None  # or it would keep the buffers from being written in place
         self.keys = appended(self.keys, self.length, keys, self.step)
         self.values = appended(self.values, self.length, values, self.step)
         self.length += keys.shape[-2]
@@ -76,16 +79,22 @@ class DenseSegment:
             return None
         return self.keys[..., :end, :], self.values[..., :end, :]
 
+    def shared(self) -> tuple[mx.array, mx.array] | tuple[None, None]:
+        """Return the live keys and values: the same arrays until something changes, whoever asks."""
+        if self.shown is None:
+            self.shown = self.live()
+        return self.shown or (None, None)
+
     def drop_front(self, count: int) -> None:
         """Forget the oldest ``count`` tokens; the rest moves into arrays of its own size."""
         kept = self.live()
-        self.keys, self.values, self.length = None, None, 0
+        self.keys, self.values, self.length, self.shown = None, None, 0, None
         if kept is not None and count < kept[0].shape[-2]:
             self.append(kept[0][..., count:, :], kept[1][..., count:, :])
 
     def truncate(self, length: int) -> None:
         """Keep the oldest ``length`` tokens."""
-        self.length = length
+        self.length, self.shown = length, None
 
     def snapshot(self) -> Self:
         """Return a segment of the same tokens: what is appended to one is not in the other."""
@@ -101,22 +110,34 @@ class DenseSegment:
 
 @dataclass
 class PackedSegment:
-    """Codes of keys and values at full capacity, of which the first ``length`` tokens are live."""
+    """Codes of keys and values at full capacity, of which the first ``length`` tokens are live.
+
+    Attributes:
+        shown: what ``shared`` returned since the last change of the buffers.
+    """
 
     keys: Code | None = None
     values: Code | None = None
     length: int = 0
+    shown: tuple[Code | None, Code | None] | None = field(default=None, repr=False, compare=False)
 
     def append(self, keys: Code, values: Code) -> None:
         """Add the codes of n tokens behind the live ones."""
+        self.shown = None  # or it would keep the buffers from being written in place
         self.keys = appended_code(self.keys, self.length, keys)
         self.values = appended_code(self.values, self.length, values)
         self.length += keys.tokens
 
+    def shared(self) -> tuple[Code | None, Code | None]:
+        """Return second handles of the codes: the same ones until something is appended, whoever asks."""
+        if self.shown is None:
+            self.shown = self.keys and self.keys.map(handle), self.values and self.values.map(handle)
+        return self.shown
+
     def drop_front(self, count: int) -> None:
         """Forget the oldest ``count`` tokens; the rest moves into arrays of its own size."""
         keys, values, length = self.keys, self.values, self.length
-        self.keys, self.values, self.length = None, None, 0
+        self.keys, self.values, self.length, self.shown = None, None, 0, None
         if keys is not None and values is not None and count < length:
             self.append(*(code.map(lambda a: a[..., count:length, :]) for code in (keys, values)))
 

@@ -1,15 +1,18 @@
 """A chunk of tokens at a time: what a long history needs beside itself while it is checked, averaged and encoded.
 
 Encoding with the scale search takes up to sixty float32 copies of what it encodes (measured on MLX's CPU backend, which
-allocates ahead of its work). A chunk bounds them, however long the history is.
+allocates ahead of its work). A chunk bounds them, however long the history is. A fused kernel copies nothing: it takes
+all tokens at once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import mlx.core as mx
 
 from tq_core import Code, Codec
+from tq_mlx.kernels.encode import encode_fused
+from tq_mlx.means import Means
 from tq_mlx.segments import round_up
 
 MOST_VALUES = 1 << 18
@@ -51,7 +54,7 @@ def mean_vector(x: mx.array) -> mx.array:
     return run_sums(x, RUN).sum(axis=-2, keepdims=True) / x.shape[-2]
 
 
-def encode_chunks(codec: Codec[Any], x: mx.array, less: Callable[[int, int], mx.array] | None = None) -> Code:
+def encode_chunks(codec: Codec[Any], x: mx.array, less: Means | None = None) -> Code:
     """Return the code of the vectors x [B, H, T, D]: the same as of all at once.
 
     A dense rotation is the exception: BLAS may round the product of fewer rows otherwise in the last bit.
@@ -59,17 +62,20 @@ def encode_chunks(codec: Codec[Any], x: mx.array, less: Callable[[int, int], mx.
     Args:
         codec: encodes.
         x: the vectors, of any float dtype.
-        less: returns what to subtract from the vectors first … first + count, float32.
+        less: what to subtract from the vectors first.
 
     Raises:
         NonFiniteError: x holds NaN or Inf.
     """
+    fused = encode_fused(codec, x, less)
+    if fused is not None:
+        return fused
     codes, first = list[Code](), 0
     for chunk in token_chunks(x):
         if codes:  # the earlier chunk's temporaries are freed first; a single chunk is left to whoever reads it
             mx.eval(codes[-1].arrays())
         count = chunk.shape[-2]
-        codes.append(codec.encode(chunk if less is None else chunk.astype(mx.float32) - less(first, count)))
+        codes.append(codec.encode(chunk if less is None else chunk.astype(mx.float32) - less.of(first, count)))
         first += count
     if len(codes) == 1:
         return codes[0]

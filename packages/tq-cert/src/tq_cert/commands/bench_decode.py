@@ -58,20 +58,13 @@ def add_parser(subcommands: Subcommands) -> None:
         parser.add_argument(
             option, default=",".join(map(str, numbers)), metavar="N1,N2,…", help=f"{what} (default: %(default)s)"
         )
-    parser.add_argument(
-        "--layers-per-eval",
-        type=int,
-        default=DEFAULTS.layers,
-        metavar="N",
-        help="layers, each with a cache of its own, in one evaluation of attention alone (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--repeats",
-        type=int,
-        default=DEFAULTS.repeats,
-        metavar="N",
-        help="timings of everything (default: %(default)s)",
-    )
+    for option, number, what in (
+        ("--layers-per-eval", DEFAULTS.layers, "layers, each with a cache of its own, in one evaluation of attention"),
+        ("--pipeline", DEFAULTS.pipeline, "evaluations timed together, each built while the one before runs"),
+        ("--memory", DEFAULTS.memory_gb, "GB for the caches of one comparison; layers share what exceeds it"),
+        ("--repeats", DEFAULTS.repeats, "timings of everything"),
+    ):
+        parser.add_argument(option, type=int, default=number, metavar="N", help=f"{what} (default: %(default)s)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw attention's times (.png, .svg, .pdf)")
     add_output(parser)
     parser.set_defaults(run=run)
@@ -98,6 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
         shapes=tuple(parse_shape(text) for text in arguments.shapes),
         batches=numbers["batches"],
         layers=arguments.layers_per_eval,
+        pipeline=arguments.pipeline,
+        memory_gb=arguments.memory,
         step_contexts=numbers["step_contexts"],
         repeats=arguments.repeats,
         blas_threads=os.environ.get("OPENBLAS_NUM_THREADS"),

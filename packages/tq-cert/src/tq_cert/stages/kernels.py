@@ -15,7 +15,8 @@ import mlx.core as mx
 from tq_cert.stages.recorder import At, CheckFailedError, Recorder, StageNotRunError
 from tq_cert.stages.setting import Setting
 from tq_cert.stages.synthetic import keys_and_values, queries
-from tq_mlx.kernels.choose import dialect, path_for
+from tq_mlx.kernels.asked import dialect
+from tq_mlx.kernels.choose import path_for
 from tq_mlx.kernels.fused import TUNING, fused_attention
 from tq_mlx.kernels.launch import run_on
 from tq_mlx.kernels.source_text import Dialect

@@ -4,34 +4,22 @@ A kernel that fails, here or in its trial, is not used again in this process; at
 by a dense copy of the history.
 """
 
-import os
-from collections.abc import Generator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import mlx.core as mx
 
-from tq_mlx.errors import ConfigError
+from tq_mlx.kernels.asked import dialect, reference_asked
 from tq_mlx.kernels.failures import failure_of, record_failure
-from tq_mlx.kernels.fused import TUNING, fused_attention
+from tq_mlx.kernels.fused import fused_attention
 from tq_mlx.kernels.launch import run_on
 from tq_mlx.kernels.source_text import Dialect
 from tq_mlx.kernels.trial import passes_trial
 from tq_mlx.kernels.variant import NoKernelError, Variant
+from tq_mlx.kernels.work import TUNING
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
-
-PathName = Literal["auto", "reference"]
-
-VARIABLE = "TURBOQUANT_ATTENTION"
-"""Environment variable that says which path to take: ``auto`` or ``reference``."""
 
 MOST_NEW_TOKENS = 8
 """Queries at a time that the fused kernel takes; longer blocks are prefill, which the reference does in pieces."""
-
-wanted: ContextVar[str | None] = ContextVar("wanted", default=None)
-"""The path of the innermost ``with attention_path(…)`` block."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +29,12 @@ class Path:
     Attributes:
         variant: the fused kernel; None for the reference.
         reason: in a few words.
+        language: of the kernel.
     """
 
     variant: Variant | None
     reason: str
+    language: Dialect | None = None
 
     def __str__(self) -> str:
         return f"{'fused' if self.variant else 'reference'}: {self.reason}"
@@ -53,46 +43,37 @@ class Path:
 NO_CODES = Path(None, "nothing is coded yet")
 
 
-@contextmanager
-def attention_path(name: PathName) -> Generator[None]:
-    """Take that path within a ``with`` block; ConfigError for an unknown name."""
-    token = wanted.set(checked(name))
-    try:
-        yield
-    finally:
-        wanted.reset(token)
-
-
-def checked(name: str) -> str:
-    if name not in get_args(PathName):
-        raise ConfigError(f"attention path {name!r} is not known: use one of {', '.join(get_args(PathName))}")
-    return name
-
-
-def dialect() -> Dialect | None:
-    """Return the language of this machine's default device, or None where it is the CPU."""
-    if mx.default_device().type != mx.gpu:
-        return None
-    return "metal" if mx.metal.is_available() else "cuda"
-
-
 def path_for(keys: TurboQuantKeysView, values: TurboQuantValuesView) -> Path:
     """Return the path of decode steps over these: what ``status`` reports."""
-    if checked(wanted.get() or os.environ.get(VARIABLE, "auto")) == "reference":
+    if reference_asked():
         return Path(None, "asked for")
     language = dialect()
     if language is None:
         return Path(None, "MLX runs on the CPU")
     if not keys.packed:
         return NO_CODES
+    path = served(keys, values, language)
+    failure = path.variant and failure_of(path.variant)
+    return Path(None, f"the kernel failed: {failure.reason}") if failure else path
+
+
+known: dict[tuple[object, ...], tuple[Path, object]] = {}
+"""What ``served`` found by the identity of the codecs, which are kept: hashing them takes longer than all the rest."""
+
+
+def served(keys: TurboQuantKeysView, values: TurboQuantValuesView, language: Dialect) -> Path:
+    """Return the path for such views where no kernel has failed."""
     centre = keys.centre
     block = centre.block if centre and centre.deviations else None
-    try:
-        variant = Variant.of(keys.codec, values.codec, (keys.shape[3], values.shape[3]), block, keys.dtype)
-    except NoKernelError as error:
-        return Path(None, f"no kernel for {error}")
-    failure = failure_of(variant)
-    return Path(None, f"the kernel failed: {failure.reason}") if failure else Path(variant, language)
+    head_dims, codecs = (keys.shape[3], values.shape[3]), (keys.codec, values.codec)
+    key = (id(codecs[0]), id(codecs[1]), head_dims, block, keys.dtype, language)
+    if key not in known:
+        try:
+            path = Path(Variant.of(*codecs, head_dims, block, keys.dtype), language, language)
+        except NoKernelError as error:
+            path = Path(None, f"no kernel for {error}")
+        known[key] = path, codecs
+    return known[key][0]
 
 
 def attend_fused(
@@ -106,19 +87,20 @@ def attend_fused(
     softcap: float | None,
 ) -> mx.array | None:
     """Return what ``streaming_attention`` returns, by the fused kernel; None where the reference is to do it."""
-    language, length = dialect(), queries.shape[2]
-    if language is None or length > MOST_NEW_TOKENS or sinks is not None or softcap is not None:
+    length = queries.shape[2]
+    if length > MOST_NEW_TOKENS or sinks is not None or softcap is not None:
         return None
     if mask is not None and (not isinstance(mask, str) or mask != "causal"):
         return None
-    if not fit(queries, keys) or (variant := path_for(keys, values).variant) is None:
+    path = path_for(keys, values)
+    variant, language = path.variant, path.language
+    if variant is None or language is None or not fit(queries, keys):
         return None
     run = run_on(language)
     try:
         if not passes_trial(variant, keys.codec, values.codec, run, TUNING[language]):
             return None
-        causal = mask == "causal" and length > 1
-        tuning = TUNING[language]
+        causal, tuning = mask == "causal" and length > 1, TUNING[language]
         return fused_attention(variant, queries, keys, values, scale=scale, causal=causal, run=run, tuning=tuning)
     except Exception as error:  # whatever MLX or its compiler raises
         record_failure(variant, f"{type(error).__name__}: {error}")
@@ -127,5 +109,5 @@ def attend_fused(
 
 def fit(queries: mx.array, keys: TurboQuantKeysView) -> bool:
     """Return whether the queries meet keys of their own dtype and shape; the reference says what does not fit."""
-    same = queries.shape[0] == keys.shape[0] and queries.shape[3] == keys.shape[3]
-    return same and queries.shape[1] % keys.shape[1] == 0 and queries.dtype == keys.dtype
+    (rows, heads, _, head_dim), (own_rows, kv_heads, _, own_head_dim) = queries.shape, keys.shape
+    return (rows, head_dim, queries.dtype) == (own_rows, own_head_dim, keys.dtype) and heads % kv_heads == 0

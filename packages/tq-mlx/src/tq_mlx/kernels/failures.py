@@ -1,17 +1,16 @@
 """What happened to kernels in this process: those that failed, and why. Also logged, as a warning."""
 
 import logging
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from typing import Any
-
-from tq_mlx.kernels.variant import Variant
 
 log = logging.getLogger("tq_mlx.kernels")
 
 
 @dataclass(frozen=True)
 class KernelFailure:
-    """A fused kernel that is not used any more: attention goes on by the reference.
+    """A fused kernel that is not used any more: the reference does its work.
 
     Attributes:
         kernel: what it was compiled for.
@@ -26,18 +25,19 @@ class KernelFailure:
         return {"event": "kernel_failure"} | asdict(self)
 
 
-failures: dict[Variant, KernelFailure] = {}
+failures: dict[Hashable, KernelFailure] = {}
+"""What a kernel was compiled for → how it failed."""
 
 
-def record_failure(variant: Variant, reason: str) -> None:
+def record_failure(kernel: Hashable, reason: str) -> None:
     """Note that a kernel failed; it is not tried again."""
-    failures[variant] = KernelFailure(str(variant), reason)
-    log.warning("fused attention kernel failed, going on with the reference path: %s: %s", variant, reason)
+    failures[kernel] = KernelFailure(str(kernel), reason)
+    log.warning("a fused kernel failed, going on with the reference path: %s: %s", kernel, reason)
 
 
-def failure_of(variant: Variant) -> KernelFailure | None:
+def failure_of(kernel: Hashable) -> KernelFailure | None:
     """Return how the kernel failed, or None."""
-    return failures.get(variant)
+    return failures.get(kernel)
 
 
 def kernel_failures() -> list[KernelFailure]:

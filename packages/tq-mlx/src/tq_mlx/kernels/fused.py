@@ -1,73 +1,19 @@
-"""Fused decode attention: two kernel launches that read packed codes, whatever the length of the history.
+"""Fused decode attention: kernels that read packed codes, whatever the length of the history.
 
-The first pass splits the history among threadgroups; the second merges the splits and rotates the result back. Lengths
-are data, so a growing cache never compiles anew, and the buffers are read at full capacity, so nothing is copied. What
-depends on shapes and lengths alone is worked out once per step, not per layer.
+The history is split among threadgroups; what they found is merged and rotated back by the last of them to finish, or
+where none can know that it is the last, by a second launch. Buffers are read at full capacity, so nothing is copied.
 """
 
-import math
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 
 import mlx.core as mx
 
 from tq_core import Code, ScalarCode
-from tq_core.rotation import signs
-from tq_mlx.kernels.launch import Pass, Run
-from tq_mlx.kernels.source_text import Dialect
-from tq_mlx.kernels.variant import Variant, nothing
+from tq_mlx.kernels.launch import Run
+from tq_mlx.kernels.tickets import ticket
+from tq_mlx.kernels.variant import Variant
+from tq_mlx.kernels.work import TUNING, Lengths, Tuning, work_for
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
-
-QUERIES = 8
-"""Queries of a KV head (group · new tokens) that one threadgroup attends with."""
-
-TOKENS = 16
-"""Tokens that 32 lanes take at a time."""
-
-MERGERS = 8
-"""Groups of 32 lanes per threadgroup of the second pass."""
-
-MOST_SHARED = 256
-"""From this head dimension on a lane needs so many registers that threadgroups cannot share a multiprocessor."""
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """How the work is cut.
-
-    Attributes:
-        threadgroups: that fill the machine, whatever the batch: as many as reside on it at a time.
-        simds: groups of 32 lanes per threadgroup.
-        residents: threadgroups that share a multiprocessor.
-        ahead: tiles that loads run ahead of their use.
-        most_blocks: means of blocks that one split can hold in shared memory.
-    """
-
-    threadgroups: int = 528
-    simds: int = 4
-    residents: int = 4
-    ahead: int = 1
-    most_blocks: int = 512
-
-
-TUNING: dict[Dialect, Tuning] = {
-    "cuda": Tuning(),  # as measured on an H200
-    "metal": Tuning(threadgroups=160, most_blocks=256),  # within 32 KiB of threadgroup memory; not measured
-}
-
-Lengths = tuple[int, int, int, int]
-"""Tokens of one row of a batch: of its sink, its codes and its tail, and those dropped from the first block."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What the two passes are told about shapes and lengths."""
-
-    attend: Pass
-    reduce: Pass
-    plan: mx.array  # eight numbers for all rows, and each row's lengths
-    factors: mx.array  # eight numbers, and the rotation's signs
 
 
 def fused_attention(
@@ -95,97 +41,26 @@ def fused_attention(
         lengths: of each row where they differ; none exceeds what the views say.
         tuning: how the work is cut.
     """
-    centre = keys.centre
+    centre, shape = keys.centre, keys.shape
     if lengths is None:
-        sink, tail = (0 if side is None else side.shape[-2] for side in (keys.sink, keys.tail))
-        lengths = ((sink, keys.packed, tail, centre.gone if centre else 0),) * queries.shape[0]
-    work = work_for(
-        variant, tuple(queries.shape), keys.shape[1], keys.codec.rotation.seed, lengths, scale, causal, tuning
-    )
-    parts = run(
-        work.attend,
-        [
-            queries,
-            centre.mean if centre else no_mean(keys.shape[0], keys.shape[1], keys.shape[3]),
-            *arrays_of(keys.code),
-            *arrays_of(values.code),
-            *arrays_of(centre.deviations if centre else None),
-            variant.keys.centroids(),
-            variant.values.centroids(),
-            *(nothing(queries.dtype) if side is None else side for side in (keys.sink, values.sink)),
-            *(nothing(queries.dtype) if side is None else side for side in (keys.tail, values.tail)),
-            work.plan,
-            work.factors,
-        ],
-    )
-    (out,) = run(work.reduce, [*parts, work.plan, work.factors])
-    return out
-
-
-@lru_cache(maxsize=64)
-def work_for(
-    variant: Variant,
-    shape: tuple[int, int, int, int],
-    kv_heads: int,
-    seed: int,
-    lengths: tuple[Lengths, ...],
-    scale: float,
-    causal: bool,
-    tuning: Tuning,
-) -> Work:
-    """Return what the passes are told for queries of that shape; the layers of a model share it."""
-    batch, heads, length, head_dim = shape
-    group = heads // kv_heads
-    tiles = -(-group * length // QUERIES)
-    packed = max(row[1] for row in lengths)
-    splits = splits_of(packed, batch * kv_heads * tiles, variant.block, tuning)
-    shift = variant.block.bit_length() - 1 if variant.block else 0
-    parts = (batch * kv_heads * tiles * splits, QUERIES)
-    cut = (("SIMDS", tuning.simds), ("AHEAD", tuning.ahead), ("MOST_BLOCKS", tuning.most_blocks))
-    factors = (scale * math.log2(math.e), variant.keys.step, variant.values.step)
-    return Work(
-        attend=Pass(
-            entry="attend",
-            shapes=[(*parts, head_dim), (*parts, 2)],
-            dtypes=[mx.float32, mx.float32],
-            constants=(*variant.constants, *cut),
-            groups=(splits * tiles, batch * kv_heads),
-            simds=tuning.simds,
-            residents=tuning.residents if head_dim < MOST_SHARED else 0,
-        ),
-        reduce=Pass(
-            entry="reduce",
-            shapes=[shape],
-            dtypes=[variant.dtype],
-            constants=(("HEAD_DIM", head_dim), ("T", variant.dtype), ("SIMDS", MERGERS)),
-            groups=(group * length, batch * kv_heads),
-            simds=MERGERS,
-        ),
-        plan=mx.array(
-            [splits, tiles, group, length, shift, int(causal), kv_heads, 0, *chain(*lengths)], dtype=mx.int32
-        ),
-        factors=mx.concatenate([mx.array([*factors, *[0.0] * 5]), signs(seed, 0, head_dim)]),
-    )
-
-
-def splits_of(packed: int, pairs: int, block: int | None, tuning: Tuning) -> int:
-    """Return into how many splits the history is cut: whole waves of threadgroups, each of as much work as can be.
-
-    Args:
-        packed: coded tokens.
-        pairs: threadgroups that there are per split.
-        block: tokens that share a mean, or None.
-        tuning: how the work is cut.
-    """
-    most = max(1, packed // (TOKENS * tuning.simds))
-    least = 1 if block is None else -(-packed // (tuning.most_blocks * block - 2 * block))
-    least = min(max(least, tuning.threadgroups // pairs), max(most, least))
-
-    def idle(splits: int) -> float:
-        waves = pairs * splits / tuning.threadgroups
-        return math.ceil(waves) / waves if waves > 1 else 1.0
-
-    return min(range(least, least + 4), key=idle) if pairs * least > tuning.threadgroups else least
+        sink, tail = (0 if side is None else side.shape[2] for side in (keys.sink, keys.tail))
+        lengths = ((sink, keys.packed, tail, centre.gone if centre else 0),) * shape[0]
+    seed = keys.codec.rotation.seed
+    work = work_for(variant, queries.shape, shape[1], seed, lengths, scale, causal, tuning)
+    absent = nothing(queries.dtype)
+    inputs = [
+        queries,
+        centre.mean if centre else no_mean(shape[0], shape[1], shape[3]),
+        *arrays_of(keys.code),
+        *arrays_of(values.code),
+        *arrays_of(centre.deviations if centre else None),
+        *(absent if side is None else side for side in (keys.sink, values.sink, keys.tail, values.tail)),
+        work.numbers,
+    ]
+    if work.reduce is None:
+        return run(work.attend, [*inputs, ticket(work.tickets)])[1]
+    (partials,) = run(work.attend, inputs)
+    return run(work.reduce, [partials, work.numbers])[0]
 
 
 def arrays_of(code: Code | None) -> tuple[mx.array, mx.array]:
@@ -193,6 +68,12 @@ def arrays_of(code: Code | None) -> tuple[mx.array, mx.array]:
     if not isinstance(code, ScalarCode):
         return nothing(mx.uint32), nothing(mx.bfloat16)
     return code.words, code.gain
+
+
+@lru_cache
+def nothing(dtype: mx.Dtype) -> mx.array:
+    """Return what stands for an absent [B, H, n, D]; from eight elements on, Metal reads all arrays alike."""
+    return mx.zeros((1, 1, 1, 8), dtype=dtype)
 
 
 @lru_cache(maxsize=16)

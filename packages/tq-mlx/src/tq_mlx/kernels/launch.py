@@ -14,16 +14,22 @@ LANES = 32
 CODE_INPUTS = ("key_words", "key_gain", "value_words", "value_gain", "shift_words", "shift_gain")
 DENSE_INPUTS = ("sink_keys", "sink_values", "tail_keys", "tail_values")
 
+HISTORY_INPUTS = ("queries", "mean", *CODE_INPUTS, *DENSE_INPUTS, "numbers")
+
 INPUTS = {
-    "attend": (
-        *("queries", "mean", *CODE_INPUTS, "key_table", "value_table"),
-        *(*DENSE_INPUTS, "plan", "factors"),
-    ),
-    "reduce": ("sums", "statistics", "plan", "factors"),
+    "attend": HISTORY_INPUTS,
+    "reduce": ("partials", "numbers"),
+    "whole": (*HISTORY_INPUTS, "tickets"),
+    "encode": ("vectors", "means", "numbers"),
 }
 """Pass → its inputs' names in the kernel's text; strided ones are read where they lie."""
 
-OUTPUTS = {"attend": ("sums", "statistics"), "reduce": ("out",)}
+OUTPUTS = {
+    "attend": ("partials",),
+    "reduce": ("out",),
+    "whole": ("partials", "out"),
+    "encode": ("words", "gain", "peaks"),
+}
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,18 @@ PRELUDE: dict[Dialect, tuple[str, ...]] = {"cuda": ("cuda_instructions.h", "cuda
 
 ALGORITHM = {
     "attend": ("codes.h", "rotation.h", "dense.h", "tile.h", "attend.h"),
-    "reduce": ("rotation.h",),
+    "reduce": ("rotation.h", "merge.h"),
+    "whole": ("codes.h", "rotation.h", "dense.h", "tile.h", "attend.h", "merge.h"),
+    "encode": ("rotation.h", "encode.h"),
 }
-"""Pass → the parts of the text that it is built of."""
+"""Pass → the parts of the text that it is built of; ``whole`` is the first two in one launch."""
 
-ENTRIES = {"attend": "attend_entry.h", "reduce": "reduce_entry.h"}
+ENTRIES = {
+    "attend": ("attend_entry.h",),
+    "reduce": ("reduce_entry.h",),
+    "whole": ("attend_entry.h", "last_entry.h"),
+    "encode": ("encode_entry.h",),
+}
 """Pass → the body of its kernel."""
 
 
@@ -48,7 +55,7 @@ def body(dialect: Dialect, entry: str, constants: Constants) -> str:
         else f"constexpr {'bool' if isinstance(value, bool) else 'int'} {name} = {str(value).lower()};"
         for name, value in constants
     ]
-    return "\n".join([*lines, stripped(ENTRIES[entry])])
+    return "\n".join([*lines, *(stripped(name) for name in ENTRIES[entry])])
 
 
 def digest(*texts: str) -> str:

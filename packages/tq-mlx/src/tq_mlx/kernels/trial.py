@@ -12,9 +12,10 @@ import mlx.core as mx
 from tq_core import Codec
 from tq_mlx.centring import Centre
 from tq_mlx.kernels.failures import failure_of, record_failure
-from tq_mlx.kernels.fused import Tuning, fused_attention
+from tq_mlx.kernels.fused import fused_attention
 from tq_mlx.kernels.launch import Run
 from tq_mlx.kernels.variant import Variant
+from tq_mlx.kernels.work import Tuning
 from tq_mlx.views import CodeReads, TurboQuantKeysView, TurboQuantValuesView
 
 TOLERANCE = 0.01

@@ -1,7 +1,7 @@
 """What a fused kernel is compiled for, read off a cache's codecs; or why there is none."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Self
 
 import mlx.core as mx
@@ -13,6 +13,8 @@ from tq_mlx.kernels.source_text import Constants
 HEAD_DIMS = (64, 128, 256)
 WIDTHS = (2, 3, 4, 5, 6, 8)
 LEAST_BLOCK = 16
+MOST_PAIRED = 4
+"""Bits of the largest codebook that is a table of pairs of centroids."""
 DTYPES = (mx.bfloat16, mx.float16, mx.float32)
 
 
@@ -48,14 +50,18 @@ class Codes:
         """What a code's value is counted in."""
         return 1.0 if self.table else UNIFORM_STEP[self.bits]
 
-    def centroids(self) -> mx.array:
-        """Return the codebook as halves, and behind it what rounding took from them; eight zeros for a grid."""
-        return centroid_halves(self.bits) if self.table else nothing(mx.uint16)
+    def form(self, exact: bool) -> int:
+        """Return how codes become values: GRID, PAIRS or TABLE of the kernel's text; a table of pairs is not exact."""
+        return 0 if not self.table else 1 if self.bits <= MOST_PAIRED and not exact else 2
+
+    def centroids(self) -> bytes:
+        """Return the codebook as halves, and behind it what rounding took from them; nothing for a grid."""
+        return centroid_halves(self.bits) if self.table else b""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Variant:
-    """One compiled kernel.
+    """One compiled kernel; ``of`` returns the same one for the same arguments.
 
     Attributes:
         head_dim: of keys and values.
@@ -72,7 +78,7 @@ class Variant:
     dtype: mx.Dtype
 
     @classmethod
-    @lru_cache
+    @cache
     def of(
         cls, keys: Codec[Any], values: Codec[Any], head_dims: tuple[int, int], block: int | None, dtype: mx.Dtype
     ) -> Self:
@@ -93,28 +99,33 @@ class Variant:
         return cls(head_dims[0], *coded, block, dtype)
 
     @property
+    def pair_bytes(self) -> int:
+        """Bytes of the tables of pairs; sides of the same width share one."""
+        exact = self.dtype == mx.float32
+        return sum(
+            {side.bits: 4 << 2 * side.bits for side in (self.keys, self.values) if side.form(exact) == 1}.values()
+        )
+
+    @property
     def constants(self) -> Constants:
         """What is compiled into the first pass."""
+        exact = self.dtype == mx.float32
         return (
             ("HEAD_DIM", self.head_dim),
             ("KEY_BITS", self.keys.bits),
-            ("KEY_TABLE", self.keys.table),
+            ("KEY_FORM", self.keys.form(exact)),
             ("VALUE_BITS", self.values.bits),
-            ("VALUE_TABLE", self.values.table),
-            ("EXACT", self.dtype == mx.float32),
+            ("VALUE_FORM", self.values.form(exact)),
+            ("EXACT", exact),
             ("SHIFTED", self.block is not None),
             ("T", self.dtype),
         )
 
 
 @lru_cache
-def centroid_halves(bits: int) -> mx.array:
+def centroid_halves(bits: int) -> bytes:
     exact = lloyd_max(bits)
     rounded = exact.astype(mx.float16)
-    return mx.concatenate([rounded, (exact - rounded.astype(mx.float32)).astype(mx.float16)]).view(mx.uint16)
-
-
-@lru_cache
-def nothing(dtype: mx.Dtype) -> mx.array:
-    """Return what stands for an absent [B, H, n, D]; from eight elements on, Metal reads all arrays alike."""
-    return mx.zeros((1, 1, 1, 8), dtype=dtype)
+    rest = (exact - rounded.astype(mx.float32)).astype(mx.float16)
+    halves: Any = mx.concatenate([rounded, rest]).view(mx.uint16)  # a buffer, which MLX's types do not say
+    return bytes(memoryview(halves))

@@ -40,22 +40,26 @@ def attention_rows(settings: DecodeSettings, progress: Progress) -> list[Attenti
 
 def rows_of(case: Case, settings: DecodeSettings, progress: Progress) -> list[AttentionRow]:
     """One case; a form that MLX cannot build or run here gets a row that says why."""
-    shape, chains, problems = case.shape, dict[Form, list[Layer]](), dict[Form, str]()
+    shape, layers, problems = case.shape, dict[Form, Layer](), dict[Form, str]()
     q = mx.random.normal((case.batch, shape.query_heads, 1, shape.head_dim), key=mx.random.key(0))
     every = list(forms(settings.presets))
     progress.phase(f"caches: {case}", len(every))
-    jobs: dict[Form, Job] = {}
     for form in every:
         try:
-            chains[form] = [layer_of(form, case, seed) for seed in range(settings.layers)]
-            job = chain(chains[form], q.astype(form.dtype))
-            mx.eval(job())
-            jobs[form] = job
+            layer = layer_of(form, case)
+            mx.eval(layer.attend(q.astype(form.dtype)))
+            layers[form] = layer
         except (RuntimeError, ValueError, NotImplementedError) as error:  # what MLX raises for want of a kernel
             problems[form] = str(error).splitlines()[0]
-        progress.reach(len(jobs) + len(problems))
+        progress.reach(len(layers) + len(problems))
+    caches = distinct_caches(sum(layer.nbytes for layer in layers.values()), settings)
+    jobs: dict[Form, Job] = {}
+    for form, first in layers.items():
+        chained = [first, *(first.copy() for _ in range(1, caches))]
+        once = chain([chained[number % caches] for number in range(settings.layers)], q.astype(form.dtype))
+        jobs[form] = pipelined(once, settings.pipeline)
     progress.phase(f"attention: {case}", settings.repeats + 1)
-    times = timed_in_turns(jobs, settings.repeats, progress, parts=settings.layers)
+    times = timed_in_turns(jobs, settings.repeats, progress, parts=settings.layers * settings.pipeline)
     return [
         AttentionRow(
             method=form.method,
@@ -63,29 +67,46 @@ def rows_of(case: Case, settings: DecodeSettings, progress: Progress) -> list[At
             shape=shape,
             batch=case.batch,
             context=case.context,
-            path=chains[form][0].path if form in jobs else "",
-            nbytes=chains[form][0].nbytes if form in jobs else 0,
+            path=layers[form].path if form in jobs else "",
+            nbytes=layers[form].nbytes if form in jobs else 0,
             times=times.get(form),
             problem=problems.get(form),
+            caches=caches,
         )
         for form in every
     ]
 
 
-def layer_of(form: Form, case: Case, seed: int) -> Layer:
-    """One layer over a history of its own: Gaussian keys around a mean, Gaussian values."""
+def distinct_caches(nbytes: int, settings: DecodeSettings) -> int:
+    """How many caches each chain gets: one per layer, or as many as memory holds if one of each form takes nbytes."""
+    return max(1, min(settings.layers, settings.memory_gb * 10**9 // max(1, nbytes)))
+
+
+def layer_of(form: Form, case: Case) -> Layer:
+    """One layer over a history of Gaussian keys around a mean and of Gaussian values."""
     heads = (case.batch, case.shape.kv_heads, case.context, case.shape.head_dim)
-    keys, values = (mx.random.normal(heads, key=mx.random.key(2 * seed + side)) for side in (0, 1))
-    return form.build((keys + 1).astype(form.dtype), values.astype(form.dtype), case.shape)
+    keys, values = (mx.random.normal(heads, key=mx.random.key(side), dtype=form.dtype) for side in (0, 1))
+    return form.build(keys + 1, values, case.shape)
 
 
 def chain(layers: list[Layer], q: mx.array) -> Job:
-    """Attention of every layer, each over the queries that the one before it gave."""
+    """Attention of every layer, each over what the one before it gave as queries."""
 
     def run() -> mx.array:
         x = q
         for layer in layers:
-            x = layer.attend(q + x)
+            x = layer.attend(x)
         return x
+
+    return run
+
+
+def pipelined(once: Job, count: int) -> Job:
+    """The job ``count`` times, each but the last being under way while the next is built."""
+
+    def run() -> mx.array:
+        for _ in range(count - 1):
+            mx.async_eval(once())
+        return once()
 
     return run

@@ -46,6 +46,7 @@ class AttentionRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
         nbytes: that one layer's attention reads: live tokens, everything included.
         times: of one layer; None where it could not be measured.
         problem: why it could not be measured; None where it was.
+        caches: different ones that the chain's layers attend over.
     """
 
     method: str
@@ -57,6 +58,7 @@ class AttentionRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
     nbytes: int
     times: Times | None
     problem: str | None
+    caches: int = 1
 
 
 class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="step", tag_field="kind"):

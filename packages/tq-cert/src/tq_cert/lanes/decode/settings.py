@@ -34,6 +34,8 @@ class DecodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         shapes: of attention alone.
         batches: rows of attention alone.
         layers: of a chain: attention over as many caches, one after the other, in one evaluation.
+        pipeline: chains that are timed together, each built while the one before it runs, as a generation loop does.
+        memory_gb: that the caches of one comparison may take; where they would take more, layers of a chain share them.
         step_contexts: tokens in the caches of a model's whole decode steps.
         repeats: timings of each row, one of every row of its context in turn.
         blas_threads: what OPENBLAS_NUM_THREADS says, or None.
@@ -45,6 +47,8 @@ class DecodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shapes: tuple[Shape, ...] = (Shape(32, 8, 128), Shape(9, 3, 64))
     batches: tuple[int, ...] = (1,)
     layers: int = 1
+    pipeline: int = 1
+    memory_gb: int = 8
     step_contexts: tuple[int, ...] = (1024, 4096)
     repeats: int = 9
     blas_threads: str | None = None
@@ -53,6 +57,8 @@ class DecodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Raise OptionError for numbers out of range."""
         for option, value, least in (
             ("--layers-per-eval", self.layers, 1),
+            ("--pipeline", self.pipeline, 1),
+            ("--memory", self.memory_gb, 1),
             ("--repeats", self.repeats, 3),
             *(("--contexts", context, 2) for context in self.contexts),
             *(("--step-contexts", context, 2) for context in self.step_contexts),

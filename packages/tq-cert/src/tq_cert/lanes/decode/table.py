@@ -7,6 +7,12 @@ from tq_cert.lanes.decode.settings import DENSE, QUANTIZED, Device
 from tq_cert.lanes.encode.table import spread_of
 from tq_cert.lanes.tables import TIMES, Grid, megabytes
 
+UNITS: dict[Device, tuple[str, float]] = {"cpu": ("ms", 1e3), "gpu": ("µs", 1e6)}
+"""What times are shown in, and how many of it a second has."""
+
+
+ATTENTION_HEADINGS = (f"{TIMES} dense bf16", "MB read", "of copy", "path")
+
 
 def grids(report: DecodeReport) -> Iterator[Grid]:
     """One table per shape and batch, and one of whole steps."""
@@ -16,7 +22,7 @@ def grids(report: DecodeReport) -> Iterator[Grid]:
         rows = [row for row in attention if (row.shape, row.batch) == (shape, batch)]
         yield Grid(
             title=f"Attention alone: {shape}, batch {batch}",
-            headings=("method", "dtype", "tokens", *TIME_HEADINGS, f"{TIMES} dense bf16", "MB read", "of copy", "path"),
+            headings=("method", "dtype", "tokens", *times_in(device), *ATTENTION_HEADINGS),
             rows=tuple(attention_cells(row, rows, copy.bandwidth, device) for row in rows),
             notes=(),
         )
@@ -24,7 +30,7 @@ def grids(report: DecodeReport) -> Iterator[Grid]:
     if steps and report.model:
         yield Grid(
             title=f"Whole decode steps: {report.model.name} in {report.model.dtype}",
-            headings=("method", "tokens", *TIME_HEADINGS, f"{TIMES} dense", "layers", "cache MB"),
+            headings=("method", "tokens", *times_in(device), f"{TIMES} dense", "layers", "cache MB"),
             rows=tuple(step_cells(row, steps, device) for row in steps),
             notes=(),
         )
@@ -34,12 +40,15 @@ def notes(report: DecodeReport) -> tuple[str, ...]:
     """What a reader of the tables must know."""
     settings, copy = report.settings, copy_of(report)
     compared = "least processor times" if settings.device == "cpu" else "medians"
+    together = f", {settings.pipeline} such evaluations under way one after the other" if settings.pipeline > 1 else ""
+    caches = {row.caches for row in report.rows if isinstance(row, AttentionRow)}
+    shared = f" Where memory is short, {min(caches)} caches serve a chain." if len(caches) > 1 else ""
     threads = f" BLAS threads: {settings.blas_threads}." if settings.blas_threads else ""
     return (
-        f"ms: median of {settings.repeats} timings on the clock, taken in turns within a context; ±: half the distance "
-        f"between their quartiles; least: the fastest; processor: the least processor time. {TIMES} compares "
-        f"{compared}; {QUANTIZED} in its faster dtype. Attention: per layer, {settings.layers} in one "
-        f"evaluation.{threads}",
+        f"{UNITS[settings.device][0]}: median of {settings.repeats} timings on the clock, taken in turns within a "
+        "context; ±: half the distance between their quartiles; least: the fastest; processor: the least processor "
+        f"time. {TIMES} compares {compared}; {QUANTIZED} in its faster dtype. Attention: per layer, {settings.layers} "
+        f"in one evaluation{together}.{shared}{threads}",
         f"Copying {megabytes(copy.nbytes / 2)} MB moves {copy.bandwidth / 1e9:.1f} GB/s, read and write counted; "
         "of copy: bytes read over the least time, as a share of that.",
     )
@@ -54,7 +63,7 @@ def attention_cells(
 ) -> tuple[str, ...]:
     name, tokens = row.method.removeprefix("preset:"), str(row.context)
     if row.times is None:
-        return (name, row.dtype, tokens, *[""] * (len(TIME_HEADINGS) + 3), f"not measurable: {row.problem}")
+        return (name, row.dtype, tokens, *[""] * (len(times_in(device)) + 3), f"not measurable: {row.problem}")
     beside = [other for other in rows if other.context == row.context]
     dense = [other for other in beside if (other.method, other.dtype) == (DENSE, "bfloat16")]
     return (
@@ -72,7 +81,7 @@ def attention_cells(
 def step_cells(row: StepRow, rows: Sequence[StepRow], device: Device) -> tuple[str, ...]:
     name, tokens = row.method.removeprefix("preset:"), str(row.context)
     if row.times is None:
-        return (name, tokens, *[""] * (len(TIME_HEADINGS) + 2), f"not measurable: {row.problem}")
+        return (name, tokens, *[""] * (len(times_in(device)) + 2), f"not measurable: {row.problem}")
     beside = [other for other in rows if other.context == row.context]
     return (
         name,
@@ -84,16 +93,19 @@ def step_cells(row: StepRow, rows: Sequence[StepRow], device: Device) -> tuple[s
     )
 
 
-TIME_HEADINGS = ("ms", "±", "least", "processor", f"{TIMES} {QUANTIZED}")
+def times_in(device: Device) -> tuple[str, ...]:
+    """The headings of ``time_cells``."""
+    return (UNITS[device][0], "±", "least", "processor", f"{TIMES} {QUANTIZED}")
 
 
 def time_cells(times: Times, beside: Sequence[AttentionRow | StepRow], device: Device) -> tuple[str, ...]:
-    """The cells under TIME_HEADINGS."""
+    """What a row says of its times."""
+    per_second = UNITS[device][1]
     return (
-        f"{times.clock.median * 1e3:.2f}",
+        f"{times.clock.median * per_second:.2f}",
         spread_of(times.clock),
-        f"{min(times.clock.samples) * 1e3:.2f}",
-        f"{min(times.processor.samples) * 1e3:.2f}",
+        f"{min(times.clock.samples) * per_second:.2f}",
+        f"{min(times.processor.samples) * per_second:.2f}",
         ratio(times, [other for other in beside if other.method == QUANTIZED], device),
     )
 

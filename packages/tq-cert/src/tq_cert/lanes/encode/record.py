@@ -31,25 +31,29 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CodecRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="codec", tag_field="kind"):
-    """What one side of a preset costs, on one block of Gaussian vectors.
+    """What one side of a preset costs, on Gaussian vectors.
 
     Attributes:
         preset: name.
         side: keys (their mean is taken off first where the preset centres keys) or values.
         codec: its name and bits.
         head_dim: of the vectors.
-        values: numbers that are coded at a time: one block, all heads.
-        encode: of coding them.
+        dtype: of the vectors.
+        values: numbers that are coded at a time, over all heads.
+        encode: of coding them without a kernel.
         decode: of decoding them.
+        fused: of coding them by the fused kernel; None where there is none.
     """
 
     preset: str
     side: str
     codec: str
     head_dim: int
+    dtype: str
     values: int
     encode: Timing
     decode: Timing
+    fused: Timing | None
 
 
 class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="step", tag_field="kind"):
@@ -63,6 +67,7 @@ class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="step
         step: of decoding one token, without any coding.
         block: of appending and coding one block on every compressed layer, by the cache itself.
         share: the median block over block_tokens, as a fraction of the median step.
+        reference: of the same block without kernels; None where there are none.
     """
 
     preset: str
@@ -72,6 +77,7 @@ class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="step
     step: Timing
     block: Timing
     share: float
+    reference: Timing | None
 
 
 EncodeReport = Envelope[EncodeSettings, CodecRow | StepRow]

@@ -14,6 +14,7 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         presets: measured, by name.
         head_dims: of the vectors that are coded without a model.
         heads: of the same.
+        tokens: of the same; None for the presets' blocks.
         repeats: timings of each row, one of every row in turn.
         context: tokens in the cache when a decode step of the model is timed.
         research: the support gate admits a research-only family too.
@@ -22,6 +23,7 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     presets: tuple[str, ...]
     head_dims: tuple[int, ...] = HEAD_DIMS
     heads: int = 8
+    tokens: int | None = None
     repeats: int = 9
     context: int = 1024
     research: bool = False
@@ -30,6 +32,7 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Raise OptionError for numbers out of range."""
         for option, value, least in (
             ("--heads", self.heads, 1),
+            ("--tokens", 1 if self.tokens is None else self.tokens, 1),
             ("--repeats", self.repeats, 3),
             ("--context", self.context, 1),
             *(("--head-dims", head_dim, 1) for head_dim in self.head_dims),

@@ -15,6 +15,7 @@ from tq_cert.lanes.encode.record import StepRow
 from tq_cert.lanes.encode.settings import EncodeSettings
 from tq_cert.lanes.models import LoadedModel
 from tq_cert.progress import Progress
+from tq_mlx.kernels.asked import attention_path, dialect
 
 CHUNK = 512
 """Tokens of the prompt that are fed at a time."""
@@ -56,6 +57,8 @@ def step_rows(loaded: LoadedModel, settings: EncodeSettings, progress: Progress)
     for name, ready in prepared.items():
         jobs[name, "step"] = decode_step(loaded.model, ready.caches)
         jobs[name, "block"] = block_coding(ready.coders, ready.blocks)
+        if dialect() is not None:
+            jobs[name, "reference"] = without_kernels(jobs[name, "block"])
     progress.phase("decode steps", settings.repeats + 1)
     timings = interleaved(jobs, settings.repeats, progress)
     return tuple(
@@ -67,6 +70,7 @@ def step_rows(loaded: LoadedModel, settings: EncodeSettings, progress: Progress)
             step=timings[name, "step"],
             block=timings[name, "block"],
             share=timings[name, "block"].median / ready.block_tokens / timings[name, "step"].median,
+            reference=timings.get((name, "reference")),
         )
         for name, ready in prepared.items()
     )
@@ -129,3 +133,13 @@ def block_coding(coders: list[tq_mlx.TurboQuantKVCache], blocks: list[tuple[mx.a
         return [cache.state for cache in coders]
 
     return code
+
+
+def without_kernels(job: Job) -> Job:
+    """The same job by the reference."""
+
+    def run() -> Any:
+        with attention_path("reference"):
+            return job()
+
+    return run

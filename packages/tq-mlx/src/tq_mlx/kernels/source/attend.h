@@ -197,7 +197,7 @@ INLINE void write_merged(
     int index, int simd, int lane, Place place) {
   UNROLL for (int i = 0; i < 2; i++) {
     const float total = sum_of_rows(sums.total[i]), weight = sum_of_rows(sums.weight[i]);
-    if (!V::VALUE_TABLE) {
+    if (V::VALUE_FORM == GRID) {
       UNROLL for (int step = 0; step < V::STEPS; step++) {
         sums.values[step].x[i] += 0.5f * weight;
         sums.values[step].x[i + 2] += 0.5f * weight;
@@ -282,7 +282,7 @@ INLINE void attend_split(
   BARRIER();
   const float unit = unit_of(scratch.peaks);
   for (int row = simd; row < QUERIES; row += SIMDS) {
-    const float sum = V::KEY_TABLE ? 0.0f : sum_of_halves<V>(scratch.rotated + row * V::HEAD_DIM, unit, lane);
+    const float sum = V::KEY_FORM != GRID ? 0.0f : sum_of_halves<V>(scratch.rotated + row * V::HEAD_DIM, unit, lane);
     scratch.offsets[row] = 0.5f * sum;
   }
   BARRIER();

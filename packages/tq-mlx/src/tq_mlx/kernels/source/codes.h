@@ -1,8 +1,9 @@
 // Runs of b-bit codes, and what they stand for as pairs of halves.
 //
 // A half of exponent 2^10 counts in ones, so a code put into the low bits of 0x6400 is 1024 + code: no conversion. Codes
-// come out less their middle, 2^(b-1): exact, and small enough that sums of them round little. The half that a uniform
-// grid is off by (its middle is 2^(b-1) - 1/2) is added to the sums, not to the codes. A codebook is a table of halves.
+// of a grid come out less 2^(b-1): exact, and small enough that sums of them round little; the half that this is off the
+// middle is added to the sums. A codebook is a table: of halves, or of pairs of them, which takes one look-up for two
+// codes; so that lanes need not wait for each other, groups of them have a copy each.
 
 namespace tq {
 
@@ -46,27 +47,54 @@ INLINE Words<Run<BITS>::words> aligned(Words<Run<BITS>::words> run, int index) {
   return run;
 }
 
-/// The code that begins at a bit of the run, at the low end of a word; other codes lie above it.
-template <int BITS, int N>
-INLINE word code_at(THREAD const Words<N>& run, int bit) {
-  const int i = bit / 32, shift = bit % 32;
-  if (shift + BITS <= 32) return run.x[i] >> shift;
-  return funnel(run.x[i], run.x[i + 1 < N ? i + 1 : i], shift);
+/// How codes become values.
+enum { GRID, PAIRS, TABLE };
+
+/// The centroids of a codebook: as halves, what rounding took from them, and as pairs [2^(2b), COPIES].
+struct Table {
+  SHARED const half_bits* halves;
+  SHARED const half_bits* rest;
+  SHARED const word* pairs;
+};
+
+/// Codes of a run, cut into windows: as many as leave room for two halves of whole codes in a word.
+template <int BITS, int CODES>
+struct Window {
+  STATIC_CONSTANT int most = 16 / BITS;  // codes of half a window
+
+  INLINE static int of(int code) { return code / (2 * most); }
+  INLINE static int half_codes(int window) {
+    return min(int(most), (CODES - 2 * most * window) / 2);
+  }
+};
+
+/// The codes of a window: those of its first half from bit 0 of the word on, those of its second from bit 16 on.
+template <int BITS, int CODES, int N>
+INLINE word window_of(THREAD const Words<N>& run, int window) {
+  const int bit = 2 * Window<BITS, CODES>::most * BITS * window, i = bit / 32;
+  const int half_bits_used = Window<BITS, CODES>::half_codes(window) * BITS;
+  word codes = bit % 32 ? funnel(run.x[i], run.x[i + 1 < N ? i + 1 : i], bit % 32) : run.x[i];
+  if (half_bits_used < 16) {
+    const word low = (1u << half_bits_used) - 1;
+    codes = (codes & low) | (codes & (low << half_bits_used)) << (16 - half_bits_used);
+  }
+  return codes;
 }
 
 INLINE word same_halves(float x) { return pack_halves(x, x); }
 
-/// The values of the two codes at bits `shift` and `shift` + 16 of a word: less their middle, or from the table.
-template <int BITS, bool TABLE>
+/// The values of the two codes at bits `shift` and `shift` + 16 of a word: a grid's, or from a table of halves.
+template <int BITS, int FORM>
 INLINE word values_at(word codes, int shift, SHARED const half_bits* table) {
-  if (TABLE) {
+  if (FORM == TABLE) {
     const word mask = (1u << BITS) - 1;
     const word low = (codes >> shift) & mask, high = (codes >> (shift + 16)) & mask;
     return word(table[low]) | (word(table[high]) << 16);
   }
   if (shift + BITS > 10) {  // beyond a half's mantissa
-    codes >>= 8;
-    shift -= 8;
+    const int down = min(shift, 8);
+    codes >>= down;
+    shift -= down;
   }
   const word mask = ((1u << BITS) - 1) << shift;
   const float unit = 1 << shift;
@@ -74,37 +102,61 @@ INLINE word values_at(word codes, int shift, SHARED const half_bits* table) {
   return fused_multiply_add(magic, same_halves(1 / unit), same_halves(-(1024 / unit + (1 << (BITS - 1)))));
 }
 
-// Keys: a lane multiplies pairs of codes of one vector. Which two codes make a pair is free, as long as the query is read
-// in the same order: where codes do not cross the middle of a word, those 16 bits apart come out of it together.
-
-/// Which code of a run is the first (member 0) or second (member 1) of pair `pair`.
-template <int BITS>
-INLINE int key_order(int pair, int member) {
-  const int per_word = 32 / BITS, pairs = per_word / 2;
-  return 16 % BITS == 0 ? pair / pairs * per_word + pair % pairs + member * pairs : 2 * pair + member;
+/// The values of codes 2 · pair and 2 · pair + 1 of a run, from a table of pairs, of which this lane reads copy `copy`.
+template <int BITS, int COPIES, int N>
+INLINE word pair_at(THREAD const Words<N>& run, int pair, SHARED const word* pairs, int copy) {
+  const int bit = 2 * BITS * pair, i = bit / 32, shift = bit % 32;
+  const word codes = shift + 2 * BITS <= 32 ? run.x[i] >> shift : funnel(run.x[i], run.x[i + 1 < N ? i + 1 : i], shift);
+  const word mask = ((1u << (2 * BITS)) - 1) * COPIES;
+  return pairs[masked_or(codes * COPIES, mask, word(copy))];
 }
 
-template <int BITS, bool TABLE, int N>
-INLINE word key_pair(THREAD const Words<N>& run, int pair, SHARED const half_bits* table) {
-  if (16 % BITS == 0) {
-    const int pairs = 16 / BITS;
-    return values_at<BITS, TABLE>(run.x[pair / pairs], pair % pairs * BITS, table);
+/// Fill a table of pairs.
+template <int BITS, int COPIES>
+INLINE void fill_pairs(const DEVICE half_bits* centroids, SHARED word* pairs, int index, int threads) {
+  const int codes = 1 << BITS;
+  for (int i = index; i < codes * codes * COPIES; i += threads) {
+    const int both = i / COPIES;
+    pairs[i] = word(centroids[both % codes]) | word(centroids[both / codes]) << 16;
   }
-  const word low = code_at<BITS>(run, 2 * pair * BITS), high = code_at<BITS>(run, (2 * pair + 1) * BITS);
-  return values_at<BITS, TABLE>(join_low(low, high), 0, table);
+}
+
+// Keys: a lane multiplies pairs of codes of one vector: neighbours, or those at the same place of a window's two halves.
+// Which two codes make a pair is free, as long as the query is read in the same order.
+
+/// Which code of a run is the first (member 0) or second (member 1) of pair `pair`.
+template <int BITS, int CODES, int FORM>
+INLINE int key_order(int pair, int member) {
+  if (FORM == PAIRS) return 2 * pair + member;
+  const int most = Window<BITS, CODES>::most, window = pair / most;
+  return window * 2 * most + pair % most + member * Window<BITS, CODES>::half_codes(window);
+}
+
+template <int BITS, int CODES, int FORM, int COPIES, int N>
+INLINE word key_pair(THREAD const Words<N>& run, int pair, Table table, int copy) {
+  if (FORM == PAIRS) return pair_at<BITS, COPIES>(run, pair, table.pairs, copy);
+  const int most = Window<BITS, CODES>::most;
+  return values_at<BITS, FORM>(window_of<BITS, CODES>(run, pair / most), pair % most * BITS, table.halves);
 }
 
 // Values: a lane multiplies pairs of codes of one coordinate, of two vectors.
 
-template <int BITS, bool TABLE, int N>
+template <int BITS, int CODES, int FORM, int COPIES, int N>
 INLINE word value_pair(
-    THREAD const Words<N>& first, THREAD const Words<N>& second, int code, SHARED const half_bits* table) {
-  const int bit = code * BITS;
-  if (16 % BITS == 0) {
-    const word a = first.x[bit / 32], b = second.x[bit / 32];
-    return values_at<BITS, TABLE>(bit % 32 < 16 ? join_low(a, b) : join_high(a, b), bit % 16, table);
+    THREAD const Words<N>& first, THREAD const Words<N>& second, int code, Table table, int copy) {
+  if (FORM == PAIRS) {
+    const word a = pair_at<BITS, COPIES>(first, code / 2, table.pairs, copy);
+    const word b = pair_at<BITS, COPIES>(second, code / 2, table.pairs, copy);
+    return code % 2 ? join_high(a, b) : join_low(a, b);
   }
-  return values_at<BITS, TABLE>(join_low(code_at<BITS>(first, bit), code_at<BITS>(second, bit)), 0, table);
+  const int window = Window<BITS, CODES>::of(code), place = code % (2 * Window<BITS, CODES>::most);
+  const word a = window_of<BITS, CODES>(first, window), b = window_of<BITS, CODES>(second, window);
+  const int half_codes = Window<BITS, CODES>::half_codes(window);
+  return place < half_codes ? values_at<BITS, FORM>(join_low(a, b), place * BITS, table.halves)
+                            : values_at<BITS, FORM>(join_high(a, b), (place - half_codes) * BITS, table.halves);
 }
+
+/// The same table with what rounding took from the centroids in their place.
+INLINE Table rest_of(Table table) { return Table{table.rest, table.rest, table.pairs}; }
 
 }  // namespace tq

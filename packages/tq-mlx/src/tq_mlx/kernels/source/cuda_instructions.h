@@ -53,6 +53,8 @@ __device__ __forceinline__ float log2_fast(float x) {
 
 __device__ __forceinline__ float reciprocal_root(float x) { return rsqrtf(x); }
 
+__device__ __forceinline__ float square_root(float x) { return sqrtf(x); }
+
 __device__ __forceinline__ float larger(float a, float b) { return fmaxf(a, b); }
 
 __device__ __forceinline__ float magnitude(float x) { return fabsf(x); }
@@ -73,7 +75,11 @@ __device__ __forceinline__ word funnel(word low, word high, int shift) { return 
 
 __device__ __forceinline__ float from_lane(float x, int lane) { return __shfl_sync(0xffffffffu, x, lane); }
 
+__device__ __forceinline__ word from_lane(word x, int lane) { return __shfl_sync(0xffffffffu, x, lane); }
+
 __device__ __forceinline__ float from_lane_xor(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
+
+__device__ __forceinline__ word from_lane_xor(word x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
 
 __device__ __forceinline__ bool any_lane(bool x) { return __any_sync(0xffffffffu, x); }
 
@@ -85,6 +91,18 @@ __device__ __forceinline__ void load_4(const word* from, word* to) {
 
 __device__ __forceinline__ void load_2(const word* from, word* to) {
   asm("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(to[0]), "=r"(to[1]) : "l"(from));
+}
+
+/// Whether this threadgroup is the last of `count` at a ticket: it then sees what all of them wrote.
+///
+/// The ticket is an argument, which MLX takes for read-only; behind the last threadgroup it is zero again.
+__device__ __forceinline__ bool arrives_last(const word* ticket, int count, int index, word* arrival) {
+  __threadfence();
+  __syncthreads();
+  if (index == 0) *arrival = atomicInc(const_cast<word*>(ticket), count - 1);
+  __syncthreads();
+  __threadfence();
+  return *arrival == count - 1;
 }
 
 }  // namespace tq

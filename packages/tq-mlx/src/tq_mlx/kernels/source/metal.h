@@ -31,6 +31,7 @@ INLINE float low_half(word pair) { return float(as_type<half2>(pair).x); }
 INLINE float exp2_fast(float x) { return fast::exp2(x); }
 INLINE float log2_fast(float x) { return fast::log2(x); }
 INLINE float reciprocal_root(float x) { return rsqrt(x); }
+INLINE float square_root(float x) { return sqrt(x); }
 INLINE float larger(float a, float b) { return max(a, b); }
 INLINE float magnitude(float x) { return abs(x); }
 INLINE float as_float(word bits) { return as_type<float>(bits); }
@@ -47,7 +48,9 @@ INLINE word join_high(word low, word high) { return (low >> 16) | (high & 0xffff
 INLINE word funnel(word low, word high, int shift) { return word(((ulong(high) << 32) | ulong(low)) >> ulong(shift)); }
 
 INLINE float from_lane(float x, int lane) { return simd_shuffle(x, ushort(lane)); }
+INLINE word from_lane(word x, int lane) { return simd_shuffle(x, ushort(lane)); }
 INLINE float from_lane_xor(float x, int mask) { return simd_shuffle_xor(x, ushort(mask)); }
+INLINE word from_lane_xor(word x, int mask) { return simd_shuffle_xor(x, ushort(mask)); }
 INLINE bool any_lane(bool x) { return simd_any(x); }
 
 // The matrix units take matrices of 8 × 8, spread over 32 lanes: each lane holds a pair of elements of one row.

@@ -8,19 +8,23 @@ namespace tq {
 enum { TOKENS = 16 };
 
 /// What is compiled in: the head dimension, the codes, and whether halves are completed by what rounding took from them.
-template <int HEAD_DIM_, int KEY_BITS_, bool KEY_TABLE_, int VALUE_BITS_, bool VALUE_TABLE_, bool EXACT_, int AHEAD_>
+template <int HEAD_DIM_, int KEY_BITS_, int KEY_FORM_, int VALUE_BITS_, int VALUE_FORM_, bool EXACT_, int AHEAD_,
+          int COPIES_>
 struct Variant {
   STATIC_CONSTANT int HEAD_DIM = HEAD_DIM_;
   STATIC_CONSTANT int KEY_BITS = KEY_BITS_;
   STATIC_CONSTANT int VALUE_BITS = VALUE_BITS_;
-  STATIC_CONSTANT bool KEY_TABLE = KEY_TABLE_;
-  STATIC_CONSTANT bool VALUE_TABLE = VALUE_TABLE_;
+  STATIC_CONSTANT int KEY_FORM = KEY_FORM_;
+  STATIC_CONSTANT int VALUE_FORM = VALUE_FORM_;
   STATIC_CONSTANT bool EXACT = EXACT_;
   STATIC_CONSTANT int AHEAD = AHEAD_;                        // tiles that loads run ahead
+  STATIC_CONSTANT int COPIES = COPIES_;                      // of the tables of pairs
   STATIC_CONSTANT int LANE_DIM = HEAD_DIM_ / 32;             // coordinates of a whole vector that one lane holds
   STATIC_CONSTANT int STEPS = HEAD_DIM_ / 16;                // products of 16 × 16 that cover the head dimension
-  STATIC_CONSTANT int KEY_RUN = HEAD_DIM_ / 4 * KEY_BITS_;   // bits of a key that one lane multiplies
-  STATIC_CONSTANT int VALUE_RUN = HEAD_DIM_ / 8 * VALUE_BITS_;
+  STATIC_CONSTANT int KEY_CODES = HEAD_DIM_ / 4;             // of a key that one lane multiplies
+  STATIC_CONSTANT int VALUE_CODES = HEAD_DIM_ / 8;
+  STATIC_CONSTANT int KEY_RUN = KEY_CODES * KEY_BITS_;       // their bits
+  STATIC_CONSTANT int VALUE_RUN = VALUE_CODES * VALUE_BITS_;
   STATIC_CONSTANT int KEY_WORDS = HEAD_DIM_ * KEY_BITS_ / 32;
   STATIC_CONSTANT int VALUE_WORDS = HEAD_DIM_ * VALUE_BITS_ / 32;
 };
@@ -31,12 +35,10 @@ struct Coded {
   const DEVICE half_bits* gains;
 };
 
-/// Tables of centroids as halves, and what rounding took from them; unused where the codes are a uniform grid's.
+/// Tables of the codebooks; unused where the codes are a uniform grid's.
 struct Tables {
-  SHARED const half_bits* key;
-  SHARED const half_bits* key_rest;
-  SHARED const half_bits* value;
-  SHARED const half_bits* value_rest;
+  Table key, value;
+  int copy;  // of the tables of pairs, this lane's
 };
 
 /// The rotated queries over `unit` as halves, and what rounding took from them.
@@ -118,13 +120,15 @@ INLINE Tile scores_of(FetchedKeys<V> fetched, THREAD const Queries<V>& queries, 
   UNROLL for (int step = 0; step < V::STEPS; step++) {
     LeftOperand codes;
     UNROLL for (int i = 0; i < 4; i++) {
-      codes.x[i] = key_pair<V::KEY_BITS, V::KEY_TABLE>(run[i & 1], 2 * step + (i >> 1), tables.key);
+      codes.x[i] = key_pair<V::KEY_BITS, V::KEY_CODES, V::KEY_FORM, V::COPIES>(
+          run[i & 1], 2 * step + (i >> 1), tables.key, tables.copy);
     }
     accumulate(sums[step & 1], codes, queries.part[step]);
     if (V::EXACT) accumulate(sums[step & 1], codes, queries.rest[V::EXACT ? step : 0]);
-    if (V::EXACT && V::KEY_TABLE) {
+    if (V::EXACT && V::KEY_FORM == TABLE) {
       UNROLL for (int i = 0; i < 4; i++) {
-        codes.x[i] = key_pair<V::KEY_BITS, V::KEY_TABLE>(run[i & 1], 2 * step + (i >> 1), tables.key_rest);
+        codes.x[i] = key_pair<V::KEY_BITS, V::KEY_CODES, V::KEY_FORM, V::COPIES>(
+            run[i & 1], 2 * step + (i >> 1), rest_of(tables.key), tables.copy);
       }
       accumulate(sums[step & 1], codes, queries.part[step]);
     }
@@ -190,7 +194,7 @@ INLINE void add(THREAD Sums<V>& sums, Tile scores, FetchedValues<V> fetched, Tab
     const float score = scores.x[i] - sums.maximum[i & 1];
     weights[i] = exp2_fast(score + heavier[i >> 1]);
     sums.total[i & 1] += exp2_fast(score);
-    if (!V::VALUE_TABLE) sums.weight[i & 1] += weights[i];
+    if (V::VALUE_FORM == GRID) sums.weight[i & 1] += weights[i];
   }
   const word upper = pack_halves(weights[0], weights[1]), lower = pack_halves(weights[2], weights[3]);
   const RightOperand shares = right_operand(upper, lower);
@@ -206,16 +210,16 @@ INLINE void add(THREAD Sums<V>& sums, Tile scores, FetchedValues<V> fetched, Tab
     LeftOperand codes;
     UNROLL for (int i = 0; i < 4; i++) {
       const int pair = i & 2;
-      codes.x[i] = value_pair<V::VALUE_BITS, V::VALUE_TABLE>(
-          run[pair], run[pair + 1], 2 * step + (i & 1), tables.value);
+      codes.x[i] = value_pair<V::VALUE_BITS, V::VALUE_CODES, V::VALUE_FORM, V::COPIES>(
+          run[pair], run[pair + 1], 2 * step + (i & 1), tables.value, tables.copy);
     }
     accumulate(sums.values[step], codes, shares);
     if (V::EXACT) accumulate(sums.values[step], codes, rest);
-    if (V::EXACT && V::VALUE_TABLE) {
+    if (V::EXACT && V::VALUE_FORM == TABLE) {
       UNROLL for (int i = 0; i < 4; i++) {
         const int pair = i & 2;
-        codes.x[i] = value_pair<V::VALUE_BITS, V::VALUE_TABLE>(
-            run[pair], run[pair + 1], 2 * step + (i & 1), tables.value_rest);
+        codes.x[i] = value_pair<V::VALUE_BITS, V::VALUE_CODES, V::VALUE_FORM, V::COPIES>(
+            run[pair], run[pair + 1], 2 * step + (i & 1), rest_of(tables.value), tables.copy);
       }
       accumulate(sums.values[step], codes, shares);
     }
@@ -232,7 +236,7 @@ INLINE int value_coordinate(int step, int row, int below) {
 template <class V>
 INLINE int key_coordinate(int step, int row) {
   const int column = row % 8 / 2, pair = 2 * step + row / 8;
-  return column * (V::HEAD_DIM / 4) + key_order<V::KEY_BITS>(pair, row % 2);
+  return column * (V::HEAD_DIM / 4) + key_order<V::KEY_BITS, V::KEY_CODES, V::KEY_FORM>(pair, row % 2);
 }
 
 }  // namespace tq
