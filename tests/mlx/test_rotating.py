@@ -212,11 +212,11 @@ def test_an_upgraded_ring_goes_on_as_the_ring_would_have(sizes):
     for size in sizes:
         dense.update_and_fetch(*run(first, size))
         first += size
-    caches = [copy.deepcopy(dense)]
-    (event,) = upgrade_cache_list(caches, config=replace(PLAIN, tail_tokens=64), model_family="gemma")
+    caches, config = [copy.deepcopy(dense)], replace(PLAIN, tail_tokens=64)
+    (event,) = upgrade_cache_list(caches, config=config, model_family="gemma")
     assert (event.compressed, event.after, event.offset) == (True, "TurboQuantRotatingKVCache", first)
     assert "window of 16" in event.reason
-    assert upgrade_cache_list(caches, config=PLAIN, model_family="gemma") == []
+    assert upgrade_cache_list(caches, config=config, model_family="gemma") == []
     q = queries(1, heads=2)
     for step in range(first, first + 20):  # all of it still dense: the ring's own tokens in the order of time
         keys, values = caches[0].update_and_fetch(*run(step, 1))

@@ -132,14 +132,14 @@ def test_a_head_dimension_that_the_rotation_does_not_serve_is_refused():
     assert all(type(layer) is TurboQuantKVCache for layer in cache)
 
 
-def test_a_layer_compressed_before_is_reported_with_its_own_codec():
-    cache = [filled(TurboQuantKVCache(replace(CONFIG, keys=MseCodec(bits=5)))), filled(KVCache())]
+def test_a_layer_compressed_before_is_reported_beside_the_others():
+    cache = [filled(TurboQuantKVCache(CONFIG)), filled(KVCache())]
     earlier = cache[0]
     events = upgrade_cache_list(cache, config=CONFIG, model_family="llama")
     assert cache[0] is earlier
-    assert [(event.compressed, event.keys, event.values) for event in events] == [
-        (True, "mse 5", "mse 4"),
-        (True, "mse 4", "mse 4"),
+    assert [(event.compressed, event.reason, event.keys) for event in events] == [
+        (True, "already compressed", "mse 4"),
+        (True, "compressed from position 4 on", "mse 4"),
     ]
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import tq_contract
 from tq_mlx.admission import Admission
+from tq_mlx.batch import BatchTurboQuantKVCache
 from tq_mlx.cache_kinds import LATENT, is_latent, kind_of
 from tq_mlx.compressed import CompressedCache
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.errors import UnsupportedCacheError, UnsupportedFamilyError
+from tq_mlx.recoding import check_same
 from tq_mlx.upstream import history
 
 ALREADY = "already compressed"
@@ -73,7 +75,8 @@ def judge(cache: Sequence[Any], config: TurboQuantConfig) -> list[Verdict]:
     """Return what to do with each layer of a model's cache list.
 
     Raises:
-        UnsupportedCacheError: a layer's cache is of a kind that is refused, or there is no layer to compress.
+        UnsupportedCacheError: a layer's cache is of a kind that is refused or compressed by another configuration, or
+            there is no layer to compress.
         UnsupportedHeadDimError: the codecs do not serve a layer's head dimension.
     """
     verdicts = [judge_layer(index, layer, config) for index, layer in enumerate(cache)]
@@ -89,10 +92,12 @@ def judge_layer(index: int, cache: Any, config: TurboQuantConfig) -> Verdict:
     """Return what to do with one layer's cache.
 
     Raises:
-        UnsupportedCacheError: the cache is of a kind that is refused.
+        UnsupportedCacheError: the cache is of a kind that is refused, or compressed by another configuration.
         UnsupportedHeadDimError: the codecs do not serve its head dimension.
     """
     if isinstance(cache, CompressedCache):
+        for row in cache.rows if isinstance(cache, BatchTurboQuantKVCache) else [cache]:
+            check_same(index, row.config, config)
         return Verdict(False, ALREADY)
     kind = kind_of(cache)
     if kind.outcome == "refused":

@@ -30,7 +30,7 @@ def upgrade_cache_list(
     """Compress every layer that supports it, in place.
 
     Does nothing, and returns no events, while the longest layer holds fewer than ``k_start`` tokens, and where all
-    layers have been dealt with before.
+    layers have been dealt with before by the same configuration. Codes are never recoded: see ``recoding``.
 
     Args:
         cache: one cache per layer, as made by mlx-lm's make_prompt_cache; its elements are replaced.
@@ -47,7 +47,8 @@ def upgrade_cache_list(
     Raises:
         ConfigError: the configuration is none.
         UnsupportedFamilyError: the family is None, not in the contract, or research-only without the opt-in.
-        UnsupportedCacheError: a layer's cache is of a kind that is refused, or no layer can be compressed.
+        UnsupportedCacheError: a layer's cache is of a kind that is refused or compressed by another configuration, or
+            no layer can be compressed.
         UnsupportedHeadDimError: the codecs do not serve a layer's head dimension.
         NonFiniteError: a layer holds NaN or Inf.
         HookError: mlx-lm's attention is not replaced, so that nothing could read the codes.
