@@ -3,7 +3,7 @@
 import argparse
 
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_model, add_output, add_research
+from tq_cert.commands.bench_arguments import RESUMED, add_model, add_output, add_research
 from tq_cert.commands.bench_memory import DEFAULT_METHODS
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
@@ -54,7 +54,7 @@ def add_parser(subcommands: Subcommands) -> None:
         help="dense, mlx:kvB, mlx:kvBgG, preset:NAME, config:FILE (default: %(default)s)",
     )
     add_research(parser)
-    add_output(parser)
+    add_output(parser, RESUMED)
     parser.set_defaults(run=run)
 
 
