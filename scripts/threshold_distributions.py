@@ -69,6 +69,8 @@ def rows(reports: Sequence[QualityReport]) -> Iterator[tuple[str, str, str, floa
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: threshold_distributions.py FOLDER, with the quality lane's reports; see docs/thresholds.md")
     print(f"| family | preset | metric | measured | {SHARE:.1%} of draws below | bound |")
     print("| --- | --- | --- | ---: | ---: | ---: |")
     for family, preset, metric, value, high, bound in rows(list(read(Path(sys.argv[1])))):

@@ -10,9 +10,9 @@ from tq_cert.errors import MeasurementProcessError
 from tq_cert.lanes.dense_vs_tq import lane
 from tq_cert.lanes.dense_vs_tq.record import CompareReport, CompareRow
 from tq_cert.lanes.dense_vs_tq.table import cells
-from tq_cert.lanes.encode.record import Timing
 from tq_cert.lanes.envelope import ModelInfo
 from tq_cert.lanes.memory.record import MemoryRow, Peaks
+from tq_cert.lanes.timing import Timing
 
 MODEL = ModelInfo("m", "llama", "llama", "0", "0", "float32", 2, (64,))
 

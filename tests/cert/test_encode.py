@@ -15,12 +15,13 @@ import mlx.core as mx
 from kernel_executor.executor import run_by_executor
 from tq_cert.cli import main
 from tq_cert.lanes.encode import step
-from tq_cert.lanes.encode.measure import interleaved
 from tq_cert.lanes.encode.presets import own_presets
-from tq_cert.lanes.encode.record import CodecRow, EncodeReport, StepRow, Timing
+from tq_cert.lanes.encode.record import CodecRow, EncodeReport, StepRow
 from tq_cert.lanes.encode.step import block_coding, decode_step, prepare
 from tq_cert.lanes.encode.table import grids
 from tq_cert.lanes.envelope import to_json
+from tq_cert.lanes.timing import Timing
+from tq_cert.lanes.turns import clocked_in_turns
 from tq_cert.progress import Silent
 from tq_mlx.kernels import encode as kernels
 
@@ -65,7 +66,7 @@ def test_timings_are_medians_and_quartiles_of_what_was_taken(report: EncodeRepor
 def test_everything_is_timed_once_before_anything_is_timed_again() -> None:
     turns: list[str] = []
     jobs = {name: lambda name=name: turns.append(name) for name in "abc"}
-    timings = interleaved(jobs, 4, Silent())
+    timings = clocked_in_turns(jobs, 4, Silent())
     assert "".join(turns) == "abc" * 5  # the first turn is not counted
     assert [len(timing.samples) for timing in timings.values()] == [4, 4, 4]
 

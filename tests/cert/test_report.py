@@ -17,13 +17,13 @@ from tests.cert.browser import find_browser, run_page
 import evidence_bundle as eb
 from tq_cert.cli import main
 from tq_cert.lanes.dense_vs_tq.record import CompareReport, CompareRow, CompareScope, CompareSettings
-from tq_cert.lanes.encode.record import Timing
 from tq_cert.lanes.envelope import Envelope, ModelInfo, to_json
 from tq_cert.lanes.layer_error.record import LayerError, LayerErrorReport, LayerErrorRow, LayerErrorSettings
 from tq_cert.lanes.memory.record import Peaks
 from tq_cert.lanes.provenance import collect
 from tq_cert.lanes.quality.record import QualityReport
 from tq_cert.lanes.tables import Grid
+from tq_cert.lanes.timing import Timing
 from tq_cert.report.bundle_charts import chart_sections
 from tq_cert.report.draw import own_ids, svg
 from tq_cert.report.from_reports import page_of_reports

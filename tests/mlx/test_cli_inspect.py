@@ -117,7 +117,7 @@ def test_no_number_is_cut_however_narrow_the_terminal(columns, tmp_path, capsys,
     layers = caches()
     save_cache(tmp_path / "cache.safetensors", layers)
     if columns is not None:
-        monkeypatch.setattr("tq_mlx.cli.inspect.WIDE", int(columns))
+        monkeypatch.setattr("tq_mlx.cli.tables.WIDE", int(columns))
     assert main(["inspect", str(tmp_path / "cache.safetensors")]) == 0
     shown = capsys.readouterr().out
     assert all(f" {layer.nbytes:,} " in shown for layer in layers)

@@ -11,7 +11,8 @@ from mlx_lm.models.cache import KVCache
 from tq_core import MseCodec, UniformCodec
 from tq_mlx import ConfigError, TurboQuantConfig, status, upgrade_cache_list
 from tq_mlx.conversion import layer_key_norm
-from tq_mlx.key_bits import KeyNoise, MeanBits, key_norm
+from tq_mlx.key_bits import KeyNoise, MeanBits
+from tq_mlx.key_norm import key_norm
 from vectors import keys_and_values
 
 BASE = TurboQuantConfig.from_preset("lloyd_k4v4")

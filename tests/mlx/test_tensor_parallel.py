@@ -13,7 +13,7 @@ from mlx_lm.models.cache import make_prompt_cache
 import tensor_parallel_run
 from tensor_parallel_run import CONFIGS, PROMPT, make_model, run
 from tq_mlx.centring import Centre
-from tq_mlx.key_bits import key_norm
+from tq_mlx.key_norm import key_norm
 from tq_mlx.tensor_parallel import group_of, over_all_heads
 
 PROGRAM = Path(tensor_parallel_run.__file__)

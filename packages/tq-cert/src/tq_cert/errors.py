@@ -6,10 +6,12 @@ Exit codes of the command line: 0 good, 1 findings, 2 usage or input/output, 3 r
 from collections.abc import Sequence
 from typing import ClassVar
 
-EXIT_GOOD = 0
-EXIT_FINDINGS = 1
-EXIT_USAGE_OR_IO = 2
-EXIT_REFUSED = 3
+from tq_contract.exit_code import ExitCode
+
+EXIT_GOOD = ExitCode.GOOD
+EXIT_FINDINGS = ExitCode.FINDINGS
+EXIT_USAGE_OR_IO = ExitCode.USAGE_OR_IO
+EXIT_REFUSED = ExitCode.REFUSED
 
 
 class TqCertError(Exception):

@@ -82,7 +82,10 @@ def load_cache(path: str | PathLike[str], *, model: Any = None) -> list[Any]:
 
 
 def cache_metadata(path: str | PathLike[str]) -> dict[str, str]:
-    """Return the metadata that the file was saved with; reads and checks its header alone."""
+    """Return the metadata that the file was saved with; reads and checks its header alone.
+
+    Raises what ``load_cache`` raises of a damaged, unsupported or unreadable file.
+    """
     with open_safetensors(Path(path)) as file:
         return read_manifest(file.header).metadata
 

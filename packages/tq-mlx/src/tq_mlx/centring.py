@@ -13,11 +13,10 @@ import mlx.core as mx
 
 from tq_core import Code, Codec
 from tq_mlx.means import Means
-from tq_mlx.token_chunks import encode_chunks, mean_vector, run_sums
+from tq_mlx.token_chunks import encode_chunks, joined, mean_vector, run_sums
 
 PRIOR = 4
 """Tokens' worth of trust in the overall mean: a block that begins with one token does not take that token's key."""
-
 
 BLOCKS_STEP = 64
 """Scores are taken of a multiple of this many deviations."""
@@ -75,7 +74,9 @@ class Centre:
         fresh = keys[..., first : first + blocks * self.block, :]
         sums, tokens = run_sums(fresh, self.block, less=self.mean), fresh.shape[-2]
         counts = mx.minimum(tokens - self.block * mx.arange(blocks), self.block)[:, None]
-        return replace(self, deviations=joined(self.deviations, encode_chunks(self.codec, sums / (counts + PRIOR))))
+        begun = encode_chunks(self.codec, sums / (counts + PRIOR))
+        # Blocks are few: no spare capacity is worth its upkeep.
+        return replace(self, deviations=joined([self.deviations, begun]) if self.deviations else begun)
 
     def means(self, start: int, count: int) -> Means:
         """Return what is subtracted from the packed tokens start … start + count."""
@@ -122,11 +123,3 @@ class Centre:
         if blocks == self.blocks:
             return replace(self, deviations=None, gone=0)
         return replace(self, deviations=self.deviations.map(lambda array: array[..., blocks:, :]), gone=gone)
-
-
-def joined(code: Code | None, more: Code) -> Code:
-    """Return one code of the vectors of two; blocks are few, so that no spare capacity is worth its upkeep."""
-    if code is None:
-        return more
-    added = more.arrays()
-    return replace(code, **{n: mx.concatenate([a, added[n]], axis=-2) for n, a in code.arrays().items()})

@@ -29,7 +29,7 @@ from tq_mlx.cache import TurboQuantKVCache
 from tq_mlx.centring import Centre
 from tq_mlx.compressed import CompressedCache
 from tq_mlx.config import TurboQuantConfig
-from tq_mlx.key_bits import key_norm
+from tq_mlx.key_norm import key_norm
 from tq_mlx.rotating import TurboQuantRotatingKVCache
 from tq_mlx.support import Verdict
 from tq_mlx.tensor_parallel import over_all_heads

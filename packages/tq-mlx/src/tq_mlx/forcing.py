@@ -10,6 +10,7 @@ from tq_mlx.divergence import Expected, compare
 Progress = Callable[[int, int], None]
 
 PREFILL_TOKENS = 512
+"""Of a prompt, fed at a time: between two such blocks progress is reported, and a prefill can be stopped."""
 
 
 def prefill(model: Any, tokens: Sequence[int], cache: list[Any]) -> None:

@@ -10,11 +10,7 @@ from dataclasses import asdict, dataclass
 from math import floor, log2
 from typing import Any, Literal
 
-import mlx.core as mx
-
-from tq_mlx.centring import Centre
 from tq_mlx.errors import ConfigError
-from tq_mlx.token_chunks import token_chunks
 
 FEWEST, MOST = 2, 8
 
@@ -83,21 +79,6 @@ def key_bits_from_dict(data: Mapping[str, Any] | None) -> KeyBits | None:
 def key_bits_to_dict(key_bits: KeyBits | None) -> dict[str, Any] | None:
     """Return the rule as JSON values."""
     return None if key_bits is None else asdict(key_bits)
-
-
-def key_norm(keys: mx.array, centre: Centre | None) -> float:
-    """Return the root mean square norm of keys [B, H, T, D], centred if there is a centre for them."""
-    if centre is not None:
-        centre = centre.reaching(keys, 0, keys.shape[-2])
-    squares, first = mx.zeros(()), 0
-    for chunk in token_chunks(keys):
-        centred = chunk.astype(mx.float32)
-        if centre is not None:
-            centred = centred - centre.at(first, chunk.shape[-2])
-        squares = squares + mx.square(centred).sum()
-        first += chunk.shape[-2]
-        mx.async_eval(squares)
-    return float(mx.sqrt(squares / (keys.size // keys.shape[-1])))
 
 
 def relative_error(bits: int) -> float:

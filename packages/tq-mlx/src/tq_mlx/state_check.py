@@ -32,7 +32,7 @@ FLOATS = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
 LARGEST_HEAD_DIM = 1024
 """Twice the largest head dimension in use: rotations and sketches of a forged one would fill the memory."""
 
-LARGEST = 1 << 40
+MOST_TOKENS = 1 << 40
 """Tokens beyond which a counter is forged."""
 
 MOST_BITS = 32
@@ -81,7 +81,7 @@ def check_window_state(state: object) -> TurboQuantConfig:
     fields = mapping("a window's state", state)
     check_fields("the state of a window", fields, WINDOW_FIELDS)
     window, dropped, attended = (fields[name] for name in ("window", "dropped", "attended"))
-    if not all(type(count) is int and 0 <= count <= LARGEST for count in (window, dropped, attended)) or not window:
+    if not all(type(count) is int and 0 <= count <= MOST_TOKENS for count in (window, dropped, attended)) or not window:
         raise CacheStateError(f"a window of {window}, after {dropped}, handing out {attended}: no numbers of tokens")
     config = check_state(fields["held"], dropped)
     held = sum(fields["held"]["lengths"])
@@ -99,7 +99,7 @@ def check_batch_state(state: object) -> list[TurboQuantConfig]:
     states = cast("list[Any]", fields["rows"])
     for name in ("skip",) if fields["left"] is None else ("skip", "left"):
         counts = list_of(len(states), fields, name)
-        if not all(type(count) is int and 0 <= count <= LARGEST for count in counts):
+        if not all(type(count) is int and 0 <= count <= MOST_TOKENS for count in counts):
             raise CacheStateError(f"{name} is {counts}: a number of tokens for each row is needed")
     configs = [check_state(row) for row in states]
     layouts = [list(row["layout"]) for row in states if row["layout"] is not None]

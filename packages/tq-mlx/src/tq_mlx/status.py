@@ -97,7 +97,10 @@ class CacheStatus:
 
 
 def status(cache: Sequence[Any]) -> CacheStatus:
-    """Return what is requested and realised on each layer of a model's cache list."""
+    """Return what is requested and realised on each layer of a model's cache list; reads no keys or values.
+
+    A list that was never compressed has "dense" on every layer; bytes are those of the caches' own ``nbytes``.
+    """
     labels = [layer.config.label for layer in cache if isinstance(layer, CompressedCache)]
     requested = labels[0] if labels else "dense"
     return CacheStatus(tuple(layer_status(index, layer, requested) for index, layer in enumerate(cache)))

@@ -57,7 +57,11 @@ def admit_family(name: str | None, *, research: bool = False) -> Admission:
 
 
 def family_of(model: Any) -> str:
-    """Return the name of the contract's family to which an mlx-lm model belongs."""
+    """Return the name of the contract's family to which an mlx-lm model belongs, by its ``model_type``.
+
+    Raises:
+        UnsupportedFamilyError: it belongs to none, or does not say its type.
+    """
     model_type = getattr(model, "model_type", None)
     family = tq_contract.load().family_of(str(model_type))
     if family is None:

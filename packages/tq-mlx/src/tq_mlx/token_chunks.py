@@ -5,7 +5,8 @@ allocates ahead of its work). A chunk bounds them, however long the history is. 
 all tokens at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import mlx.core as mx
@@ -77,8 +78,12 @@ def encode_chunks(codec: Codec[Any], x: mx.array, less: Means | None = None) -> 
         count = chunk.shape[-2]
         codes.append(codec.encode(chunk if less is None else chunk.astype(mx.float32) - less.of(first, count)))
         first += count
+    return joined(codes)
+
+
+def joined(codes: Sequence[Code]) -> Code:
+    """Return one code of the tokens of several, in their order and without spare capacity."""
     if len(codes) == 1:
         return codes[0]
-    names = codes[0].arrays()
-    joined = {name: mx.concatenate([code.arrays()[name] for code in codes], axis=-2) for name in names}
-    return codec.code_from(x.shape[-1], joined)
+    parts = [code.arrays() for code in codes]
+    return replace(codes[0], **{name: mx.concatenate([part[name] for part in parts], axis=-2) for name in parts[0]})

@@ -9,12 +9,10 @@ from typing import Any, cast
 import mlx.core as mx
 
 from tq_mlx.errors import CacheStateError
+from tq_mlx.state_check import MOST_TOKENS
 
 GROUP_SIZES = (16, 32, 64, 128)
 WIDTHS = (2, 3, 4, 5, 6, 8)
-
-LARGEST = 1 << 40
-"""Tokens beyond which a counter is forged."""
 
 
 def check_dense(state: object) -> None:
@@ -96,7 +94,7 @@ def parts(state: object, count: int) -> list[Any]:
 def check_counts(**counts: object) -> None:
     """Raise CacheStateError unless each is a natural number that tokens can reach."""
     for name, count in counts.items():
-        if type(count) is not int or not 0 <= count <= LARGEST:
+        if type(count) is not int or not 0 <= count <= MOST_TOKENS:
             raise CacheStateError(f"{name} is {count!r}: a natural number is needed")
 
 

@@ -1,9 +1,11 @@
 """What the bench lanes share on the command line: the model, the text, the scope, and where the report goes."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from tq_cert import sample_models
+from tq_cert.lanes.decode.settings import DEVICES
 from tq_cert.lanes.quality.settings import LAYERS, MODES, Scope
 
 
@@ -17,6 +19,39 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--text", type=Path, metavar="FILE", help="UTF-8 text to measure on (default: Python's documentation topics)"
+    )
+
+
+def add_timed_model(parser: argparse.ArgumentParser) -> None:
+    """Declare the model whose decode steps are timed, where there is to be one, and the device."""
+    parser.add_argument(
+        "--model",
+        metavar="|".join((*sample_models.NAMES, "DIR")),
+        help="also time decode steps of a sample model or of a directory that mlx-lm loads",
+    )
+    parser.add_argument("--device", choices=DEVICES, help="of MLX (default: MLX's own choice)")
+
+
+def add_counts(parser: argparse.ArgumentParser, *counts: tuple[str, int, str]) -> None:
+    """Declare options that take one whole number each: their names, defaults and what they count."""
+    for option, default, what in counts:
+        parser.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: %(default)s)")
+
+
+def add_lists(parser: argparse.ArgumentParser, *lists: tuple[str, Iterable[object], str]) -> None:
+    """Declare options that take a list with commas between: their names, defaults and what they list."""
+    for option, default, what in lists:
+        shown = ",".join(map(str, default))
+        parser.add_argument(option, default=shown, metavar="LIST", help=f"{what} (default: %(default)s)")
+
+
+def add_methods(parser: argparse.ArgumentParser, default: str) -> None:
+    """Declare the methods that are compared."""
+    parser.add_argument(
+        "--methods",
+        default=default,
+        metavar="M1,M2,…",
+        help="dense, mlx:kvB, mlx:kvBgG, preset:NAME, config:FILE (default: %(default)s)",
     )
 
 

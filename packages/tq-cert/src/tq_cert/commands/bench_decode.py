@@ -4,23 +4,20 @@ import argparse
 import os
 from pathlib import Path
 
-from tq_cert import sample_models
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_output
-from tq_cert.commands.bench_run import publish
+from tq_cert.commands.bench_arguments import add_counts, add_lists, add_output, add_timed_model
+from tq_cert.commands.bench_run import publish, timed
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
 from tq_cert.lanes.decode.document import run as with_provenance
 from tq_cert.lanes.decode.plot import write_plot
 from tq_cert.lanes.decode.record import DecodeReport
-from tq_cert.lanes.decode.settings import DEVICES, DecodeSettings, parse_numbers, parse_shape
+from tq_cert.lanes.decode.settings import DecodeSettings, parse_numbers, parse_shape
 from tq_cert.lanes.encode.presets import own_presets, parse_presets
-from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, now
-from tq_cert.lanes.provenance import collect
 from tq_cert.lanes.sweep.plot import check_plot
-from tq_cert.progress import open_progress
 
 DEFAULTS = DecodeSettings(device="cpu", presets=own_presets())
+SHAPES = tuple(f"{s.query_heads},{s.kv_heads},{s.head_dim}" for s in DEFAULTS.shapes)
 
 
 def add_parser(subcommands: Subcommands) -> None:
@@ -31,12 +28,7 @@ def add_parser(subcommands: Subcommands) -> None:
         description="Times one new token's attention over dense, mlx-lm's quantized and our caches and, with a model, "
         "its whole decode steps: all in one run, in turns.",
     )
-    parser.add_argument(
-        "--model",
-        metavar="|".join((*sample_models.NAMES, "DIR")),
-        help="also time decode steps of a sample model or of a directory that mlx-lm loads",
-    )
-    parser.add_argument("--device", choices=DEVICES, help="of MLX (default: MLX's own choice)")
+    add_timed_model(parser)
     parser.add_argument(
         "--presets",
         default=",".join(DEFAULTS.presets),
@@ -46,25 +38,23 @@ def add_parser(subcommands: Subcommands) -> None:
     parser.add_argument(
         "--shapes",
         nargs="+",
-        default=[f"{s.query_heads},{s.kv_heads},{s.head_dim}" for s in DEFAULTS.shapes],
+        default=SHAPES,
         metavar="HQ,HK,D",
-        help="query heads, KV heads and head dimension of attention alone (default: %(default)s)",
+        help=f"query heads, KV heads and head dimension of attention alone (default: {' '.join(SHAPES)})",
     )
-    for option, numbers, what in (
+    add_lists(
+        parser,
         ("--contexts", DEFAULTS.contexts, "tokens in the caches of attention alone, or none"),
         ("--batch", DEFAULTS.batches, "rows of attention alone"),
         ("--step-contexts", DEFAULTS.step_contexts, "tokens in the caches of a model's steps"),
-    ):
-        parser.add_argument(
-            option, default=",".join(map(str, numbers)), metavar="N1,N2,…", help=f"{what} (default: %(default)s)"
-        )
-    for option, number, what in (
+    )
+    add_counts(
+        parser,
         ("--layers-per-eval", DEFAULTS.layers, "layers, each with a cache of its own, in one evaluation of attention"),
         ("--pipeline", DEFAULTS.pipeline, "evaluations timed together, each built while the one before runs"),
         ("--memory", DEFAULTS.memory_gb, "GB for the caches of one comparison; layers share what exceeds it"),
         ("--repeats", DEFAULTS.repeats, "timings of everything"),
-    ):
-        parser.add_argument(option, type=int, default=number, metavar="N", help=f"{what} (default: %(default)s)")
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw attention's times (.png, .svg, .pdf)")
     add_output(parser)
     parser.set_defaults(run=run)
@@ -98,22 +88,10 @@ def run(arguments: argparse.Namespace) -> int:
         blas_threads=os.environ.get("OPENBLAS_NUM_THREADS"),
     )
     settings.check()
-    report = measure(settings, arguments.model, quiet=arguments.json)
+    from tq_cert.lanes.decode.lane import decode_rows
+
+    report: DecodeReport = timed("decode", decode_rows, settings, arguments.model, quiet=arguments.json)
     if arguments.plot is not None:
         write_plot(report, arguments.plot)
     publish(arguments, report, with_provenance(1, report))
     return EXIT_GOOD
-
-
-def measure(settings: DecodeSettings, model: str | None, *, quiet: bool) -> DecodeReport:
-    """Load the model, where there is one, and time everything."""
-    from tq_cert.lanes.decode.lane import decode_rows
-    from tq_cert.lanes.models import load_model
-
-    with open_progress(quiet=quiet) as progress:
-        loaded = None if model is None else load_model(model, progress)
-    provenance = collect(device=runtime.device(), openblas=runtime.openblas())
-    with open_progress(quiet=quiet, unit="turns") as progress, runtime.refusals():
-        rows = decode_rows(settings, loaded, progress)
-    info = None if loaded is None else loaded.info
-    return Envelope("decode", SCHEMA_VERSION, now(), settings, provenance, info, None, rows)

@@ -3,7 +3,7 @@
 import argparse
 
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import RESUMED, add_model, add_output, add_research
+from tq_cert.commands.bench_arguments import RESUMED, add_counts, add_methods, add_model, add_output, add_research
 from tq_cert.commands.bench_memory import DEFAULT_METHODS
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
@@ -14,7 +14,6 @@ from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, TextInfo, now
 from tq_cert.lanes.forms import parse_numbers
 from tq_cert.lanes.journal import Journal, journal_path
 from tq_cert.lanes.memory.record import DTYPES, MemoryRow
-from tq_cert.lanes.provenance import collect
 from tq_cert.lanes.quality.methods import names_of, parse_methods
 from tq_cert.lanes.texts import read_text
 from tq_cert.progress import open_progress
@@ -37,22 +36,17 @@ def add_parser(subcommands: Subcommands) -> None:
         metavar="N1,N2,…",
         help="tokens of the prompts, shortest first (default: %(default)s)",
     )
-    for option, default, what in (
+    add_counts(
+        parser,
         ("--steps", DEFAULTS.steps, "tokens decoded after each prompt"),
         ("--repeats", DEFAULTS.repeats, "processes of each method at each length"),
         ("--chunk", DEFAULTS.chunk, "tokens of a prompt fed at a time"),
         ("--start", DEFAULTS.start, "compress from N tokens on; the prompt's length or more: after the prefill"),
-    ):
-        parser.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: %(default)s)")
+    )
     parser.add_argument(
         "--dtype", choices=DTYPES, default=DEFAULTS.dtype, help="cast the model first (default: %(default)s, as it is)"
     )
-    parser.add_argument(
-        "--methods",
-        default=DEFAULT_METHODS,
-        metavar="M1,M2,…",
-        help="dense, mlx:kvB, mlx:kvBgG, preset:NAME, config:FILE (default: %(default)s)",
-    )
+    add_methods(parser, DEFAULT_METHODS)
     add_research(parser)
     add_output(parser, RESUMED)
     parser.set_defaults(run=run)
@@ -74,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     journal = Journal(journal_path(arguments.out), MemoryRow)
     with open_progress(quiet=arguments.json) as progress:
         located = locate(arguments.model, progress)
-    provenance = collect(device=runtime.device(), openblas=runtime.openblas())
+    provenance = runtime.provenance()
     with open_progress(quiet=arguments.json, unit="runs") as progress:
         runs = compare(located, text, arguments.text, methods, scope, provenance, journal, progress)
     first = next(iter(runs.values()))[0]

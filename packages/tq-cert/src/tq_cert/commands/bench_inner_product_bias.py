@@ -3,7 +3,7 @@
 import argparse
 
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_output
+from tq_cert.commands.bench_arguments import add_counts, add_lists, add_output
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
@@ -11,7 +11,6 @@ from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, now
 from tq_cert.lanes.forms import candidates, parse_forms, parse_numbers
 from tq_cert.lanes.inner_product_bias.settings import BiasSettings
 from tq_cert.lanes.inner_product_bias.table import grids
-from tq_cert.lanes.provenance import collect
 from tq_cert.progress import open_progress
 
 DEFAULTS = BiasSettings()
@@ -25,19 +24,18 @@ def add_parser(subcommands: Subcommands) -> None:
         description="Codes random unit vectors with every codec, estimates inner products over the codes, and sets "
         "their bias and their error against what theory expects.",
     )
-    for option, default, what in (
+    add_lists(
+        parser,
         ("--codecs", DEFAULTS.codecs, "codecs"),
         ("--bits", DEFAULTS.bits, "widths; a codec that lacks one is left out there"),
         ("--head-dims", DEFAULTS.head_dims, "dimensions"),
-    ):
-        shown = ",".join(map(str, default))
-        parser.add_argument(option, default=shown, metavar="LIST", help=f"{what} (default: %(default)s)")
-    for option, default, what in (
+    )
+    add_counts(
+        parser,
         ("--vectors", DEFAULTS.vectors, "vectors coded for each seed"),
         ("--queries", DEFAULTS.queries, "queries for each vector, at each cosine"),
         ("--seeds", DEFAULTS.seeds, "rotations and sketches that are drawn"),
-    ):
-        parser.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: %(default)s)")
+    )
     add_output(parser)
     parser.set_defaults(run=run)
 
@@ -57,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     runtime.require()
     from tq_cert.lanes.inner_product_bias.measure import bias_rows
 
-    provenance = collect(device=runtime.device(), openblas=runtime.openblas())
+    provenance = runtime.provenance()
     with open_progress(quiet=arguments.json, unit="codecs") as progress, runtime.refusals():
         rows = bias_rows(settings, progress)
     report = Envelope("inner_product_bias", SCHEMA_VERSION, now(), settings, provenance, None, None, rows)

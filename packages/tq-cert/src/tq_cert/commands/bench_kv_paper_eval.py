@@ -15,7 +15,6 @@ from tq_cert.lanes.journal import Journal, journal_path
 from tq_cert.lanes.kv_paper_eval.record import Probe
 from tq_cert.lanes.kv_paper_eval.settings import METHODS, TIERS, EvalScope, EvalSettings
 from tq_cert.lanes.kv_paper_eval.table import grids
-from tq_cert.lanes.provenance import collect
 from tq_cert.lanes.quality.methods import default_methods, names_of, parse_methods
 from tq_cert.lanes.quality.settings import LAYERS, MODES
 from tq_cert.lanes.texts import begins_with_bos, read_text
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     journal = Journal(journal_path(arguments.out), Probe)
     with open_progress(quiet=arguments.json) as progress:
         loaded = load_model(arguments.model, progress)
-    provenance = collect(device=runtime.device(), openblas=runtime.openblas())
+    provenance = runtime.provenance()
     with open_progress(quiet=arguments.json, unit="prompts") as progress, runtime.refusals():
         rows = eval_rows(loaded, text, methods, scope, provenance, journal, progress)
     report = Envelope(

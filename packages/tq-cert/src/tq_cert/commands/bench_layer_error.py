@@ -3,14 +3,13 @@
 import argparse
 
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_model, add_output, add_research
+from tq_cert.commands.bench_arguments import add_counts, add_model, add_output, add_research
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
 from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, now
 from tq_cert.lanes.layer_error.record import LayerErrorSettings
 from tq_cert.lanes.layer_error.table import grids
-from tq_cert.lanes.provenance import collect
 from tq_cert.lanes.quality.methods import names_of, parse_methods
 from tq_cert.lanes.texts import cut, read_text
 from tq_cert.progress import open_progress
@@ -28,11 +27,11 @@ def add_parser(subcommands: Subcommands) -> None:
         "for with what went in.",
     )
     add_model(parser)
-    for option, default, what in (
+    add_counts(
+        parser,
         ("--context", DEFAULTS.context, "tokens of the text"),
         ("--chunk", DEFAULTS.chunk, "tokens fed at a time"),
-    ):
-        parser.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: %(default)s)")
+    )
     parser.add_argument(
         "--methods",
         default=DEFAULT_METHODS,
@@ -57,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     with open_progress(quiet=arguments.json) as progress:
         loaded = load_model(arguments.model, progress)
     windows = cut(text, loaded.tokenizer, context=settings.context, windows=1)
-    provenance = collect(device=runtime.device(), openblas=runtime.openblas())
+    provenance = runtime.provenance()
     with open_progress(quiet=arguments.json, unit="methods") as progress, runtime.refusals():
         rows = layer_error_rows(loaded, windows, methods, settings, progress)
     report = Envelope("layer_error", SCHEMA_VERSION, now(), settings, provenance, loaded.info, windows.info, rows)

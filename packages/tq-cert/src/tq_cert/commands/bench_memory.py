@@ -6,14 +6,13 @@ from pathlib import Path
 import msgspec
 
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_model, add_output, add_research
+from tq_cert.commands.bench_arguments import add_counts, add_methods, add_model, add_output, add_research
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
 from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, TextInfo, now
 from tq_cert.lanes.memory.record import DTYPES, Job, MemoryScope, MemorySettings
 from tq_cert.lanes.memory.table import grids
-from tq_cert.lanes.provenance import collect
 from tq_cert.lanes.quality.methods import names_of, parse_methods
 from tq_cert.lanes.texts import read_text
 from tq_cert.progress import open_progress
@@ -31,22 +30,17 @@ def add_parser(subcommands: Subcommands) -> None:
     )
     add_model(parser)
     scope = MemoryScope()
-    for option, default, what in (
+    add_counts(
+        parser,
         ("--context", scope.context, "tokens of the prompt"),
         ("--steps", scope.steps, "tokens decoded after it"),
         ("--chunk", scope.chunk, "tokens of the prompt fed at a time"),
         ("--start", scope.start, "compress from N tokens on; the prompt's length or more compresses after the prefill"),
-    ):
-        parser.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: %(default)s)")
+    )
     parser.add_argument(
         "--dtype", choices=DTYPES, default=scope.dtype, help="cast the model first (default: %(default)s, as it is)"
     )
-    parser.add_argument(
-        "--methods",
-        default=DEFAULT_METHODS,
-        metavar="M1,M2,…",
-        help="dense, mlx:kvB, mlx:kvBgG, preset:NAME, config:FILE (default: %(default)s)",
-    )
+    add_methods(parser, DEFAULT_METHODS)
     add_research(parser)
     add_output(parser)
     parser.set_defaults(run=run)
@@ -74,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         schema_version=SCHEMA_VERSION,
         created=now(),
         settings=MemorySettings(scope, names_of(methods)),
-        provenance=collect(device=runtime.device(), openblas=runtime.openblas()),
+        provenance=runtime.provenance(),
         model=rows[0].model,
         text=TextInfo(text.name, text.sha256, scope.context, rows[0].bos),
         rows=rows,

@@ -1,21 +1,21 @@
 """How a lane on a model runs from the command line: runtime, model, text, measurement, then the report."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tq_cert.lanes import runtime
 from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, ModelInfo, TextInfo, now, to_json
 from tq_cert.lanes.files import write_whole
 from tq_cert.lanes.journal import Journal, journal_path
-from tq_cert.lanes.provenance import Provenance, collect
+from tq_cert.lanes.provenance import Provenance
 from tq_cert.lanes.quality.methods import Method
 from tq_cert.lanes.quality.record import QualityRow, WindowMeasurement
 from tq_cert.lanes.quality.settings import Scope
 from tq_cert.lanes.tables import Grid, markdown, show
 from tq_cert.lanes.texts import cut, read_text
-from tq_cert.progress import open_progress
+from tq_cert.progress import Progress, open_progress
 
 Settings = TypeVar("Settings")
 Row = TypeVar("Row")
@@ -49,12 +49,32 @@ def measure(
     with open_progress(quiet=arguments.json) as progress:
         loaded = load_model(arguments.model, progress)
     windows = cut(text, loaded.tokenizer, context=scope.context, windows=scope.windows)
-    provenance = collect(device=runtime.device(), openblas=runtime.openblas())
+    provenance = runtime.provenance()
     with open_progress(quiet=arguments.json, unit="tokens") as progress, runtime.refusals():
         rows = quality_rows(
             loaded, windows, methods, scope, provenance, journal, progress, keep_positions=keep_positions
         )
     return Measured(rows, loaded.info, windows.info, provenance, journal)
+
+
+def timed(
+    lane: str,
+    rows_of: Callable[[Settings, Any, Progress], tuple[Row, ...]],
+    settings: Settings,
+    model: str | None,
+    *,
+    quiet: bool,
+) -> Envelope[Settings, Row]:
+    """Load the model, where there is one, time everything by ``rows_of`` and return the report."""
+    from tq_cert.lanes.models import load_model
+
+    with open_progress(quiet=quiet) as progress:
+        loaded = None if model is None else load_model(model, progress)
+    provenance = runtime.provenance()
+    with open_progress(quiet=quiet, unit="turns") as progress, runtime.refusals():
+        rows = rows_of(settings, loaded, progress)
+    info = None if loaded is None else loaded.info
+    return Envelope(lane, SCHEMA_VERSION, now(), settings, provenance, info, None, rows)
 
 
 def publish(arguments: argparse.Namespace, report: Envelope[Settings, Row], grids: Iterable[Grid]) -> None:

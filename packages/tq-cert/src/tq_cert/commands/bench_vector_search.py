@@ -4,13 +4,12 @@ import argparse
 
 from tq_cert import sample_models
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_output
+from tq_cert.commands.bench_arguments import add_counts, add_lists, add_output
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
 from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, now
 from tq_cert.lanes.forms import candidates, parse_forms, parse_numbers
-from tq_cert.lanes.provenance import collect
 from tq_cert.lanes.vector_search.record import SearchReport
 from tq_cert.lanes.vector_search.settings import SearchSettings
 from tq_cert.lanes.vector_search.table import grids
@@ -32,21 +31,20 @@ def add_parser(subcommands: Subcommands) -> None:
         metavar="|".join((*sample_models.NAMES, "DIR")),
         help="search the token embedding of a sample model or of a directory that mlx-lm loads (default: generated)",
     )
-    for option, default, what in (
+    add_lists(
+        parser,
         ("--codecs", DEFAULTS.codecs, "codecs"),
         ("--bits", DEFAULTS.bits, "widths; a codec that lacks one is left out there"),
-    ):
-        shown = ",".join(map(str, default))
-        parser.add_argument(option, default=shown, metavar="LIST", help=f"{what} (default: %(default)s)")
-    for option, default, what in (
+    )
+    add_counts(
+        parser,
         ("--vectors", DEFAULTS.vectors, "vectors in the index"),
         ("--queries", DEFAULTS.queries, "vectors searched for, none of them in the index"),
         ("--dim", DEFAULTS.dim, "dimension of generated vectors"),
         ("--clusters", DEFAULTS.clusters, "clusters of generated vectors"),
         ("--repeats", DEFAULTS.repeats, "timings of everything"),
         ("--seed", DEFAULTS.seed, "of the data and the codecs"),
-    ):
-        parser.add_argument(option, type=int, default=default, metavar="N", help=f"{what} (default: %(default)s)")
+    )
     add_output(parser)
     parser.set_defaults(run=run)
 
@@ -75,7 +73,7 @@ def measure(settings: SearchSettings, embedding_of: str | None, *, quiet: bool) 
     with open_progress(quiet=quiet) as progress:
         loaded = None if embedding_of is None else load_model(embedding_of, progress)
     vectors = generated(settings) if loaded is None else embedding(loaded, settings)
-    provenance = collect(device=runtime.device(), openblas=runtime.openblas())
+    provenance = runtime.provenance()
     with open_progress(quiet=quiet, unit="steps") as progress, runtime.refusals():
         rows = search_rows(vectors, settings, progress)
     info = None if loaded is None else loaded.info

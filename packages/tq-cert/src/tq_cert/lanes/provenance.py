@@ -11,8 +11,9 @@ import msgspec
 
 import tq_contract
 
-PACKAGES = ("tq-core", "tq-contract", "tq-mlx", "tq-cert", "mlx", "mlx-lm")
-SOURCES = ("tq_core", "tq_contract", "tq_mlx", "tq_cert")
+OURS = tuple(package.name for package in tq_contract.load().packages)
+PACKAGES = (*OURS, "mlx", "mlx-lm")
+SOURCES = tuple(name.replace("-", "_") for name in OURS)
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

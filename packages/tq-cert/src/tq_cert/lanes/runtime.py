@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from tq_cert.errors import MissingDependencyError, OptionError, RuntimeRefusalError
+from tq_cert.lanes.provenance import Provenance, collect
 from tq_contract import UnknownNameError
 
 
@@ -54,16 +55,11 @@ def use_device(name: Literal["cpu", "gpu"] | None) -> Literal["cpu", "gpu"]:
     return "gpu" if mx.default_device().type == mx.gpu else "cpu"
 
 
-def device() -> str:
-    """MLX's default device and its name; after `require`."""
+def provenance() -> Provenance:
+    """What this process runs on, MLX's default device and the fate of OpenBLAS included; after `require`."""
     import mlx.core as mx
 
-    name = mx.device_info().get("device_name", "unknown")
-    return f"{mx.default_device()} {name}"
-
-
-def openblas() -> str:
-    """What became of loading OpenBLAS; after `require`."""
     import tq_mlx
 
-    return tq_mlx.openblas.outcome
+    name = mx.device_info().get("device_name", "unknown")
+    return collect(device=f"{mx.default_device()} {name}", openblas=tq_mlx.openblas.outcome)

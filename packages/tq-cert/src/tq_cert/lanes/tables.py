@@ -40,6 +40,11 @@ def megabytes(count: float) -> str:
     return f"{count / 1e6:.1f}"
 
 
+def against(value: float, dense: float | None) -> str:
+    """A number as a multiple of the dense run's; nothing where there was none."""
+    return f"{value / dense:.3f}" if dense else ""
+
+
 def markdown(grids: Iterable[Grid]) -> str:
     """The tables as GitHub Markdown, each under a heading."""
     return "\n".join(line for grid in grids for line in markdown_lines(grid))

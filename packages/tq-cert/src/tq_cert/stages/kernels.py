@@ -17,9 +17,10 @@ from tq_cert.stages.setting import Setting
 from tq_cert.stages.synthetic import keys_and_values, queries
 from tq_mlx.kernels.asked import dialect
 from tq_mlx.kernels.choose import path_for
-from tq_mlx.kernels.fused import TUNING, fused_attention
+from tq_mlx.kernels.fused import fused_attention
 from tq_mlx.kernels.launch import run_on
 from tq_mlx.kernels.source_text import Dialect
+from tq_mlx.kernels.work import TUNING
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
 DTYPES = {"kernel_error_float32": mx.float32, "kernel_error_bfloat16": mx.bfloat16}

@@ -11,11 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
-from tq_mlx import openblas
+from tq_contract.exit_code import ExitCode
+from tq_mlx.cli.advice import advise_on_speed
 from tq_mlx.cli.arguments import positive, temperature
 from tq_mlx.cli.conversation import Answer, ContextFullError, Conversation
 from tq_mlx.cli.interrupt import deferred_interrupt
-from tq_mlx.cli.model import load_model, read_config
+from tq_mlx.cli.model import add_model, load_model, read_config
 from tq_mlx.cli.presets import add_preset, named_config
 from tq_mlx.cli.quantities import size
 from tq_mlx.cli.research import add_research
@@ -35,7 +36,7 @@ def add_to(subcommands: Any) -> None:
     """Add the subcommand's parser."""
     parser = subcommands.add_parser("chat", help="talk to a model in the terminal", description=__doc__, epilog=HELP)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--model", required=True, metavar="MODEL", help="directory of an mlx-lm model, or a hub name")
+    add_model(parser)
     add_preset(parser)
     parser.add_argument("--system", metavar="TEXT", help="what the model is told before the conversation")
     parser.add_argument("--context", type=positive, metavar="N", help="most tokens held (default: the model's most)")
@@ -48,8 +49,7 @@ def add_to(subcommands: Any) -> None:
 def chat(options: argparse.Namespace) -> int:
     """Run the subcommand."""
     config = named_config(options.preset)
-    if openblas.outcome == "missing":
-        print(f"tq-mlx: {openblas.ADVICE}", file=sys.stderr)
+    advise_on_speed()
     model, tokenizer = load_model(options.model)
     admit_family(family_of(model), research=options.research)
     conversation = Conversation(
@@ -63,7 +63,7 @@ def chat(options: argparse.Namespace) -> int:
         research=options.research,
     )
     talk(conversation, Console(stderr=True, highlight=False, markup=False, soft_wrap=True))
-    return 0
+    return ExitCode.GOOD
 
 
 def talk(conversation: Conversation, aside: Console) -> None:

@@ -10,11 +10,9 @@ from mlx_lm.sample_utils import make_sampler
 
 from tq_core import TurboQuantError
 from tq_mlx.config import TurboQuantConfig
+from tq_mlx.forcing import PREFILL_TOKENS
 from tq_mlx.hooks import hooks_installed
 from tq_mlx.status import CacheStatus, status
-
-PREFILL_STEP = 512
-"""Tokens between two moments at which a prefill can be stopped."""
 
 NEXT_SPEAKER = "\nUser:"
 """Where the answer of a model without a chat template ends, if it goes on to write the next question itself."""
@@ -152,7 +150,7 @@ class Conversation:
                     max_tokens=room,
                     sampler=self.sampler,
                     prompt_cache=self.cache,
-                    prefill_step_size=PREFILL_STEP,
+                    prefill_step_size=PREFILL_TOKENS,
                     prompt_progress_callback=stop_between_blocks,
                     turboquant_config=self.config,
                     turboquant_research=self.research,

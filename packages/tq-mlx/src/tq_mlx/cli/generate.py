@@ -8,9 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from tq_mlx import openblas
+from tq_contract.exit_code import ExitCode
+from tq_mlx.cli.advice import advise_on_speed
 from tq_mlx.cli.arguments import natural, positive
-from tq_mlx.cli.model import load_model, prompt_tokens
+from tq_mlx.cli.model import add_model, load_model, prompt_tokens
 from tq_mlx.cli.presets import add_preset, named_config
 from tq_mlx.cli.progress import progress_bar
 from tq_mlx.cli.research import add_research
@@ -23,7 +24,7 @@ from tq_mlx.support import admit_family, family_of
 def add_to(subcommands: Any) -> None:
     """Add the subcommand's parser."""
     parser = subcommands.add_parser("generate", help="generate text from a compressed cache", description=__doc__)
-    parser.add_argument("--model", required=True, metavar="MODEL", help="directory of an mlx-lm model, or a hub name")
+    add_model(parser)
     add_preset(parser)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--prompt", metavar="TEXT", help="the prompt; - reads standard input")
@@ -43,8 +44,7 @@ def generate(options: argparse.Namespace) -> int:
     """Run the subcommand."""
     config = named_config(options.preset)
     prompt = read_prompt(options)
-    if openblas.outcome == "missing":
-        print(f"tq-mlx: {openblas.ADVICE}", file=sys.stderr)
+    advise_on_speed()
     model, tokenizer = load_model(options.model)
     admit_family(family_of(model), research=options.research)
     tokens = prompt_tokens(tokenizer, prompt, raw=options.raw)
@@ -58,7 +58,7 @@ def generate(options: argparse.Namespace) -> int:
         print(json.dumps(outcome.to_dict(), indent=2, ensure_ascii=False))
     else:
         show(outcome)
-    return 0
+    return ExitCode.GOOD
 
 
 def read_prompt(options: argparse.Namespace) -> str:

@@ -15,14 +15,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from tq_contract.exit_code import ExitCode
+from tq_mlx.cli.tables import table_console
 from tq_mlx.inspection import Inspection, inspect_file
 from tq_mlx.layer_facts import GOOD, LayerFacts
 
 DENSE, CODED = ("sink", "tail", "dense"), ("packed", "quantized")
 """Names of segments, by how they store tokens."""
-
-WIDE = 120
-"""Columns of a table that goes to no terminal."""
 
 
 def add_to(subcommands: Any) -> None:
@@ -40,7 +38,7 @@ def inspect(options: argparse.Namespace) -> int:
         print(json.dumps(outcome.to_dict(), indent=2))
     else:
         show(outcome)
-    return int(ExitCode.FINDINGS if outcome.findings else ExitCode.GOOD)
+    return ExitCode.FINDINGS if outcome.findings else ExitCode.GOOD
 
 
 def show(outcome: Inspection) -> None:
@@ -49,7 +47,7 @@ def show(outcome: Inspection) -> None:
     for name, text in facts(outcome).items():
         console.print(f"{name:<9} {shown(text)}", soft_wrap=True)
     if outcome.layers:
-        Console(highlight=False, width=None if console.is_terminal else WIDE).print(layer_table(outcome.layers))
+        table_console().print(layer_table(outcome.layers))
     for finding in outcome.findings:
         console.print(f"[red]damaged[/red]   {shown(finding)}", soft_wrap=True)
     if not outcome.findings:

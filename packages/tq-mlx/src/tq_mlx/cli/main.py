@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from tq_contract import UnknownNameError
+from tq_contract.exit_code import ExitCode
 from tq_core import NonFiniteError, TurboQuantError
 from tq_mlx.cli import bench, chat, generate, inspect, plan, serve
 from tq_mlx.errors import (
@@ -52,17 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except KeyboardInterrupt:
         print("tq-mlx: interrupted", file=sys.stderr)
-        return 130
+        return 128 + signal.SIGINT
     except BrokenPipeError:
         # Whoever read the output has had enough; nothing may be left for Python to flush at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except REFUSALS as error:
         print(f"tq-mlx: refused: {error}", file=sys.stderr)
-        return 3
+        return ExitCode.REFUSED
     except (TurboQuantError, UnknownNameError, OSError) as error:
         print(f"tq-mlx: {error}", file=sys.stderr)
-        return 2
+        return ExitCode.USAGE_OR_IO
 
 
 def command() -> NoReturn:

@@ -1,5 +1,6 @@
 """Find a model for the command line: in a directory, or by the name of a hub model."""
 
+import argparse
 import contextlib
 import io
 import logging
@@ -15,6 +16,11 @@ from mlx_lm.utils import load_config  # pyright: ignore[reportUnknownVariableTyp
 from tq_mlx.errors import ConfigError
 
 CONFIG = "config.json"
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the model."""
+    parser.add_argument("--model", required=True, metavar="MODEL", help="directory of an mlx-lm model, or a hub name")
 
 
 def load_model(name: str) -> tuple[Any, Any]:

@@ -10,21 +10,19 @@ from typing import Any
 
 from rich.console import Console
 
+from tq_contract.exit_code import ExitCode
 from tq_mlx.cli.arguments import gigabytes, positive
 from tq_mlx.cli.model import read_config
 from tq_mlx.cli.plan_report import PlanReport, plan_report
 from tq_mlx.cli.plan_tables import layer_lines, plan_table, remarks
 from tq_mlx.cli.presets import preset_names
+from tq_mlx.cli.tables import table_console
 from tq_mlx.config import TurboQuantConfig
 from tq_mlx.model_shape import model_shape
 
 LADDER = (4096, 16384, 65536, 262144)
 USUAL_CONTEXT = 32768
 """Where a configuration does not say for how many tokens its model was made."""
-
-
-WIDE = 120
-"""Columns of a table that goes to no terminal."""
 
 
 def add_to(subcommands: Any) -> None:
@@ -59,7 +57,8 @@ def plan(options: argparse.Namespace) -> int:
         print(json.dumps(report.to_dict(), indent=2))
     else:
         show(report)
-    return 0 if any(entry.plan and entry.plan.compressed for entry in report.presets) else 3
+    served = any(entry.plan and entry.plan.compressed for entry in report.presets)
+    return ExitCode.GOOD if served else ExitCode.REFUSED
 
 
 def ladder(most: int | None) -> tuple[int, ...]:
@@ -72,6 +71,5 @@ def show(report: PlanReport) -> None:
     """Print the layers, the table and what is to be known of its numbers."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     console.print(*layer_lines(report), sep="\n")
-    wide = Console(width=None if console.is_terminal else WIDE)
-    wide.print(plan_table(report))
+    table_console().print(plan_table(report))
     console.print(*remarks(report), sep="\n")

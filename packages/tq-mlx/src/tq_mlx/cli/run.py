@@ -10,7 +10,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from tq_mlx.cli.progress import Phases, Report
 from tq_mlx.config import TurboQuantConfig
-from tq_mlx.forcing import mean_divergence
+from tq_mlx.forcing import PREFILL_TOKENS, mean_divergence
 from tq_mlx.hooks import hooks_installed
 from tq_mlx.status import CacheStatus, status
 from tq_mlx.support import family_of
@@ -100,7 +100,7 @@ def run(
             list(prompt),
             max_tokens=max_tokens,
             prompt_cache=cache,
-            prefill_step_size=512,
+            prefill_step_size=PREFILL_TOKENS,
             prompt_progress_callback=phases(f"{label}: prompt"),
             turboquant_config=config,
             turboquant_start=start,

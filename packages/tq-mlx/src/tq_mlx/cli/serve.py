@@ -4,16 +4,16 @@ Options of mlx_lm.server other than those below follow a --, such as: tq-mlx ser
 """
 
 import argparse
-import sys
 from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from tq_contract.exit_code import ExitCode
 from tq_core import TurboQuantError
-from tq_mlx import openblas
+from tq_mlx.cli.advice import advise_on_speed
 from tq_mlx.cli.arguments import port
-from tq_mlx.cli.model import cannot_load, is_path, read_config
+from tq_mlx.cli.model import add_model, cannot_load, is_path, read_config
 from tq_mlx.cli.presets import add_preset, named_config
 from tq_mlx.cli.research import add_research
 from tq_mlx.errors import ConfigError
@@ -24,7 +24,7 @@ from tq_mlx.support import admit_family, family_of
 def add_to(subcommands: Any) -> None:
     """Add the subcommand's parser."""
     parser = subcommands.add_parser("serve", help="serve a model over HTTP", description=__doc__)
-    parser.add_argument("--model", required=True, metavar="MODEL", help="directory of an mlx-lm model, or a hub name")
+    add_model(parser)
     add_preset(parser)
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=port, default=8080, metavar="PORT", help="port (%(default)s)")
@@ -47,8 +47,7 @@ def serve(options: argparse.Namespace) -> int:
         model_type = read_config(options.model).get("model_type")
         admit_family(family_of(SimpleNamespace(model_type=model_type)), research=options.research)
     check_address(options.host, options.port)
-    if openblas.outcome == "missing":
-        print(f"tq-mlx: {openblas.ADVICE}", file=sys.stderr)
+    advise_on_speed()
     arguments = ["--model", options.model, "--host", options.host, "--port", str(options.port)]
     try:
         run_server([*arguments, *options.server_options], Compression(config, calibration, options.research))
@@ -56,7 +55,7 @@ def serve(options: argparse.Namespace) -> int:
         raise
     except (FileNotFoundError, ValueError, KeyError) as error:
         raise cannot_load(options.model, error) from error
-    return 0
+    return ExitCode.GOOD
 
 
 def calibration_text(file: Path | None) -> str:

@@ -2,12 +2,22 @@
 
 from collections import Counter
 
+from rich.console import Console
 from rich.table import Table
 
 from tq_mlx.admission import OPTED_IN
 from tq_mlx.cli.quantities import size
 from tq_mlx.cli.run import Comparison
 from tq_mlx.status import CacheStatus
+
+WIDE = 120
+"""Columns of a table that goes to no terminal."""
+
+
+def table_console() -> Console:
+    """Return the standard output as wide as the terminal, or wide enough for a table where there is none."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDE)
 
 
 def comparison_table(outcome: Comparison) -> Table:

@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Hashable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 log = logging.getLogger("tq_mlx.kernels")
 
@@ -20,10 +19,6 @@ class KernelFailure:
     kernel: str
     reason: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return every field as JSON values."""
-        return {"event": "kernel_failure"} | asdict(self)
-
 
 failures: dict[Hashable, KernelFailure] = {}
 """What a kernel was compiled for → how it failed."""
@@ -38,8 +33,3 @@ def record_failure(kernel: Hashable, reason: str) -> None:
 def failure_of(kernel: Hashable) -> KernelFailure | None:
     """Return how the kernel failed, or None."""
     return failures.get(kernel)
-
-
-def kernel_failures() -> list[KernelFailure]:
-    """Return all failures so far."""
-    return list(failures.values())

@@ -105,48 +105,60 @@ def work_for(
         causal: whether the queries are the last L tokens.
         tuning: how the work is cut.
     """
-    batch, heads, length, head_dim = shape
+    batch, heads, length, _ = shape
     pairs, group = batch * kv_heads, heads // kv_heads
     tiles = -(-group * length // QUERIES)
     splits = splits_of(max(row[1] for row in lengths), pairs * tiles, variant.block, tuning)
-    parts, one = pairs * tiles * splits, tuning.one_launch
+    parts = pairs * tiles * splits
     constants = constant_words(variant, seed, scale)
     shift = variant.block.bit_length() - 1 if variant.block else 0
     plan = (splits, tiles, group, length, shift, causal, kv_heads, parts, *chain(*lengths))
-    attend = Pass(
-        entry="whole" if one else "attend",
-        shapes=[(parts * QUERIES * (head_dim + 2),), *([shape] if one else [])],
-        dtypes=[mx.float32, *([variant.dtype] if one else [])],
+    plan_at = len(constants) // 4
+    return Work(
+        attend=attend_pass(variant, shape, parts, (splits * tiles, pairs), plan_at, tuning),
+        reduce=None if tuning.one_launch else reduce_pass(variant, shape, (tiles, pairs), plan_at),
+        numbers=words_of(constants + struct.pack(f"{len(plan)}i", *plan)),
+        tickets=round_up(pairs * tiles, LANES),
+    )
+
+
+def attend_pass(
+    variant: Variant,
+    shape: tuple[int, int, int, int],
+    parts: int,
+    groups: tuple[int, int],
+    plan_at: int,
+    tuning: Tuning,
+) -> Pass:
+    """Return the pass over the history, whose plan is the numbers from ``plan_at`` on; alone, it gives the result."""
+    alone, head_dim = tuning.one_launch, variant.head_dim
+    return Pass(
+        entry="whole" if alone else "attend",
+        shapes=[(parts * QUERIES * (head_dim + 2),), *([shape] if alone else [])],
+        dtypes=[mx.float32, *([variant.dtype] if alone else [])],
         constants=(
             *variant.constants,
-            ("PLAN_AT", len(constants) // 4),
+            ("PLAN_AT", plan_at),
             ("SIMDS", tuning.simds),
             ("AHEAD", tuning.ahead),
             ("MOST_BLOCKS", tuning.most_blocks),
             ("COPIES", copies_of(variant, tuning)),
         ),
-        groups=(splits * tiles, pairs),
+        groups=groups,
         simds=tuning.simds,
         residents=tuning.residents if head_dim < MOST_SHARED else 0,
     )
-    reduce = Pass(
+
+
+def reduce_pass(variant: Variant, shape: tuple[int, int, int, int], groups: tuple[int, int], plan_at: int) -> Pass:
+    """Return the pass that merges what the first one's threadgroups found."""
+    return Pass(
         entry="reduce",
         shapes=[shape],
         dtypes=[variant.dtype],
-        constants=(
-            ("HEAD_DIM", head_dim),
-            ("T", variant.dtype),
-            ("PLAN_AT", len(constants) // 4),
-            ("SIMDS", MERGERS),
-        ),
-        groups=(tiles, pairs),
+        constants=(("HEAD_DIM", variant.head_dim), ("T", variant.dtype), ("PLAN_AT", plan_at), ("SIMDS", MERGERS)),
+        groups=groups,
         simds=MERGERS,
-    )
-    return Work(
-        attend=attend,
-        reduce=None if one else reduce,
-        numbers=words_of(constants + struct.pack(f"{len(plan)}i", *plan)),
-        tickets=round_up(pairs * tiles, LANES),
     )
 
 

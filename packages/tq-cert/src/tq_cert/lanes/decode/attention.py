@@ -10,8 +10,7 @@ import mlx.core as mx
 from tq_cert.lanes.decode.methods import Form, Layer, forms
 from tq_cert.lanes.decode.record import AttentionRow
 from tq_cert.lanes.decode.settings import DecodeSettings, Shape
-from tq_cert.lanes.decode.turns import timed_in_turns
-from tq_cert.lanes.encode.measure import Job
+from tq_cert.lanes.turns import Job, timed_in_turns
 from tq_cert.progress import Progress
 
 

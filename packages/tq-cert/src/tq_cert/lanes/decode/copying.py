@@ -7,8 +7,7 @@ import mlx.core as mx
 
 from tq_cert.lanes.decode.record import CopyRow
 from tq_cert.lanes.decode.settings import Device
-from tq_cert.lanes.decode.turns import timed_in_turns
-from tq_cert.lanes.encode.measure import Job
+from tq_cert.lanes.turns import Job, timed_in_turns
 from tq_cert.progress import Progress
 
 SIZE: dict[Device, int] = {"cpu": 1 << 28, "gpu": 1 << 31}

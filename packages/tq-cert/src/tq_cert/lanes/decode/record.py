@@ -3,20 +3,8 @@
 import msgspec
 
 from tq_cert.lanes.decode.settings import DecodeSettings, Shape
-from tq_cert.lanes.encode.record import Timing
 from tq_cert.lanes.envelope import Envelope
-
-
-class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Repeated timings of one thing, in seconds.
-
-    Attributes:
-        clock: from the call to the result.
-        processor: of all threads of the process; other work on the machine moves it less.
-    """
-
-    clock: Timing
-    processor: Timing
+from tq_cert.lanes.timing import Times
 
 
 class CopyRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="copy", tag_field="kind"):

@@ -13,10 +13,9 @@ from mlx_lm.models.cache import QuantizedKVCache, make_prompt_cache
 from tq_cert.lanes.decode.methods import QUANTIZED_BITS, QUANTIZED_GROUP
 from tq_cert.lanes.decode.record import StepRow
 from tq_cert.lanes.decode.settings import DENSE, QUANTIZED, DecodeSettings
-from tq_cert.lanes.decode.turns import timed_in_turns
-from tq_cert.lanes.encode.measure import Job
 from tq_cert.lanes.encode.step import decode_step
 from tq_cert.lanes.models import LoadedModel
+from tq_cert.lanes.turns import Job, timed_in_turns
 from tq_cert.progress import Progress
 from tq_core import TurboQuantError
 from tq_mlx import TurboQuantConfig

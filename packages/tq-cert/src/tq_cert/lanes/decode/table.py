@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from tq_cert.lanes.decode.record import AttentionRow, CopyRow, DecodeReport, DecodeRow, StepRow, Times
+from tq_cert.lanes.decode.record import AttentionRow, CopyRow, DecodeReport, DecodeRow, StepRow
 from tq_cert.lanes.decode.settings import DENSE, QUANTIZED, Device
-from tq_cert.lanes.encode.table import spread_of
 from tq_cert.lanes.tables import TIMES, Grid, megabytes
+from tq_cert.lanes.timing import Times, spread_of
 
 UNITS: dict[Device, tuple[str, float]] = {"cpu": ("ms", 1e3), "gpu": ("µs", 1e6)}
 """What times are shown in, and how many of it a second has."""

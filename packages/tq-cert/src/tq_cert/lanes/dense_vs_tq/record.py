@@ -6,9 +6,9 @@ from typing import Self
 import msgspec
 
 from tq_cert.errors import OptionError
-from tq_cert.lanes.encode.record import Timing
 from tq_cert.lanes.envelope import Envelope
 from tq_cert.lanes.memory.record import DtypeName, MemoryRow, MemoryScope, Peaks
+from tq_cert.lanes.timing import Timing
 
 
 class CompareScope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

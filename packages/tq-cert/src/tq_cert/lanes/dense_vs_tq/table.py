@@ -1,8 +1,8 @@
 """A dense-vs-tq report for people."""
 
 from tq_cert.lanes.dense_vs_tq.record import CompareReport, CompareRow
-from tq_cert.lanes.encode.table import spread_of
-from tq_cert.lanes.tables import TIMES, Grid, megabytes
+from tq_cert.lanes.tables import TIMES, Grid, against, megabytes
+from tq_cert.lanes.timing import spread_of
 
 BASELINE = "dense"
 
@@ -46,10 +46,6 @@ def cells(row: CompareRow, dense: CompareRow | None) -> tuple[str, ...]:
         megabytes(row.used_bytes),
         against(row.used_bytes, dense and dense.used_bytes),
     )
-
-
-def against(value: float, dense: float | None) -> str:
-    return f"{value / dense:.3f}" if dense else ""
 
 
 def notes(report: CompareReport) -> tuple[str, ...]:

@@ -1,46 +1,19 @@
-"""Timings that can be compared: everything is timed once before anything is timed again."""
+"""Coding and decoding of vectors, timed for every preset."""
 
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 
 # isort: split
 import mlx.core as mx
 
-from tq_cert.lanes.encode.record import CodecRow, Timing
+from tq_cert.lanes.encode.record import CodecRow
 from tq_cert.lanes.encode.settings import EncodeSettings
+from tq_cert.lanes.turns import Job, clocked_in_turns
 from tq_cert.progress import Progress
 from tq_core import Code, Codec
 from tq_mlx.kernels.encode import encode_fused
 from tq_mlx.means import Means
-
-Name = TypeVar("Name")
-
-Job = Callable[[], Any]
-"""Computes something and returns the arrays to wait for."""
-
-
-def interleaved(jobs: Mapping[Name, Job], repeats: int, progress: Progress) -> dict[Name, Timing]:
-    """Time every job ``repeats`` times, in turns, so that what disturbs the machine disturbs them all alike.
-
-    One turn before them compiles what there is to compile and is not counted.
-    """
-    samples: dict[Name, list[float]] = {name: [] for name in jobs}
-    for turn in range(repeats + 1):
-        for name, job in jobs.items():
-            seconds = seconds_of(job)
-            if turn:
-                samples[name].append(seconds)
-        progress.reach(turn + 1)
-    return {name: Timing.of(taken) for name, taken in samples.items()}
-
-
-def seconds_of(job: Job) -> float:
-    started = time.perf_counter()
-    mx.eval(job())
-    return time.perf_counter() - started
 
 
 def codec_rows(settings: EncodeSettings, progress: Progress) -> tuple[CodecRow, ...]:
@@ -66,7 +39,7 @@ def codec_rows(settings: EncodeSettings, progress: Progress) -> tuple[CodecRow, 
                 if encode_fused(codec, x, less) is not None:
                     jobs[name, side, head_dim, "fused"] = fused_encoding(codec, x, less)
     progress.phase("codecs", settings.repeats + 1)
-    timings = interleaved(jobs, settings.repeats, progress)
+    timings = clocked_in_turns(jobs, settings.repeats, progress)
     return tuple(
         CodecRow(
             preset=name,

@@ -1,33 +1,10 @@
 """The records of an encode report."""
 
-from typing import Self
-
 import msgspec
 
 from tq_cert.lanes.encode.settings import EncodeSettings
 from tq_cert.lanes.envelope import Envelope
-from tq_cert.lanes.quality.statistics import quantile
-
-
-class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Repeated timings of one thing, in seconds.
-
-    Attributes:
-        median: of the timings.
-        low: the value below which a quarter of them lies.
-        high: the value below which three quarters of them lie.
-        samples: all of them, in the order in which they were taken.
-    """
-
-    median: float
-    low: float
-    high: float
-    samples: tuple[float, ...]
-
-    @classmethod
-    def of(cls, samples: list[float]) -> Self:
-        """Sum the samples up."""
-        return cls(quantile(samples, 0.5), quantile(samples, 0.25), quantile(samples, 0.75), tuple(samples))
+from tq_cert.lanes.timing import Timing
 
 
 class CodecRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="codec", tag_field="kind"):

@@ -10,10 +10,10 @@ import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
 from tq_cert.errors import UnservedMethodError
-from tq_cert.lanes.encode.measure import Job, interleaved
 from tq_cert.lanes.encode.record import StepRow
 from tq_cert.lanes.encode.settings import EncodeSettings
 from tq_cert.lanes.models import LoadedModel
+from tq_cert.lanes.turns import Job, clocked_in_turns
 from tq_cert.progress import Progress
 from tq_mlx.kernels.asked import attention_path, dialect
 
@@ -60,7 +60,7 @@ def step_rows(loaded: LoadedModel, settings: EncodeSettings, progress: Progress)
         if dialect() is not None:
             jobs[name, "reference"] = without_kernels(jobs[name, "block"])
     progress.phase("decode steps", settings.repeats + 1)
-    timings = interleaved(jobs, settings.repeats, progress)
+    timings = clocked_in_turns(jobs, settings.repeats, progress)
     return tuple(
         StepRow(
             preset=name,

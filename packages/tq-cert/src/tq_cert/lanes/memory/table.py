@@ -1,7 +1,7 @@
 """A memory report for people."""
 
 from tq_cert.lanes.memory.record import MemoryReport, MemoryRow
-from tq_cert.lanes.tables import TIMES, Grid, megabytes
+from tq_cert.lanes.tables import TIMES, Grid, against, megabytes
 
 BASELINE = "dense"
 
@@ -55,10 +55,6 @@ def cells(row: MemoryRow, dense: MemoryRow | None) -> tuple[str, ...]:
 def sixteen_bit(dense: MemoryRow) -> float:
     """Bytes that the dense cache's tokens would take if its numbers had 16 bits."""
     return dense.used_bytes / (2 if dense.model.dtype == "float32" else 1)
-
-
-def against(value: float, dense: float | None) -> str:
-    return f"{value / dense:.3f}" if dense else ""
 
 
 def notes(report: MemoryReport) -> tuple[str, ...]:

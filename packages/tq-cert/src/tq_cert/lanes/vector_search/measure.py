@@ -9,10 +9,10 @@ import tq_mlx  # noqa: F401  # pyright: ignore[reportUnusedImport]  # first: it 
 import mlx.core as mx
 
 from tq_cert.lanes.codecs import codec_of
-from tq_cert.lanes.encode.measure import Job, interleaved
-from tq_cert.lanes.encode.record import Timing
 from tq_cert.lanes.forms import Candidate, candidates
 from tq_cert.lanes.quality.statistics import mean, mean_interval
+from tq_cert.lanes.timing import Timing
+from tq_cert.lanes.turns import Job, clocked_in_turns
 from tq_cert.lanes.vector_search.index import Index, build, nbytes, search, search_exactly
 from tq_cert.lanes.vector_search.record import Recall, SearchRow
 from tq_cert.lanes.vector_search.settings import NEAREST, SearchSettings
@@ -41,7 +41,7 @@ def search_rows(vectors: Vectors, settings: SearchSettings, progress: Progress) 
             jobs[candidate, "query"] = searching(codec, index, vectors)
         progress.reach(len(found))
     progress.phase("timings", settings.repeats + 1)
-    timings = interleaved(jobs, settings.repeats, progress)
+    timings = clocked_in_turns(jobs, settings.repeats, progress)
     return tuple(row(candidate, vectors, sizes[candidate], truth, found[candidate], timings) for candidate in compared)
 
 

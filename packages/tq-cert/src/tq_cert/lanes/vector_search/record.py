@@ -2,9 +2,9 @@
 
 import msgspec
 
-from tq_cert.lanes.encode.record import Timing
 from tq_cert.lanes.envelope import Envelope
 from tq_cert.lanes.forms import Candidate
+from tq_cert.lanes.timing import Timing
 from tq_cert.lanes.vector_search.settings import SearchSettings
 
 

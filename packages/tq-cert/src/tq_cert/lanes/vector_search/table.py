@@ -1,8 +1,8 @@
 """A vector-search report for people."""
 
-from tq_cert.lanes.encode.table import spread_of
 from tq_cert.lanes.forms import LEGEND
 from tq_cert.lanes.tables import TIMES, Grid
+from tq_cert.lanes.timing import spread_of
 from tq_cert.lanes.vector_search.record import Recall, SearchReport, SearchRow
 
 
