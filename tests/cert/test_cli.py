@@ -1,5 +1,6 @@
 """The command line: output, JSON shape, exit codes, and imports that need no extras."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 from tq_cert.cli import main
+from tq_cert.commands.bench import LANES
 from tq_cert.sample_models import recipes
 
 WITHOUT_EXTRAS = """
@@ -94,3 +96,11 @@ def test_help_needs_no_extras() -> None:
         done = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS, *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "sample" in done.stdout
+
+
+@pytest.mark.parametrize("lane", LANES, ids=lambda lane: lane.__name__.rpartition(".bench_")[2])
+def test_a_lane_says_that_it_goes_on_where_it_stopped_if_it_keeps_a_journal(lane, capsys) -> None:
+    name = lane.__name__.rpartition(".bench_")[2].replace("_", "-")
+    assert main(["bench", name, "--help"]) == 0
+    promised = "goes on where it stopped" in " ".join(capsys.readouterr().out.split())
+    assert promised == ("journal.discard()" in inspect.getsource(lane))

@@ -4,12 +4,13 @@ import mlx.core as mx
 import pytest
 
 from kernel_executor.executor import run_by_executor
-from tq_core import MseCodec, PolarCodec, RandomOrthogonal, UniformCodec
+from tq_core import Codec, MseCodec, PolarCodec, RandomOrthogonal, UniformCodec
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache, status, streaming_attention
 from tq_mlx.errors import ConfigError
 from tq_mlx.kernels import choose, failures, trial
 from tq_mlx.kernels.asked import VARIABLE, attention_path
 from tq_mlx.kernels.choose import path_for
+from tq_mlx.kernels.variant import Variant
 
 CONFIG = TurboQuantConfig(UniformCodec(bits=4), UniformCodec(bits=4), center_block=64, tail_tokens=16, block_tokens=16)
 
@@ -131,6 +132,35 @@ def test_a_kernel_that_computes_something_else_does_not_pass_its_trial(gpu, monk
     with attention_path("reference"):
         assert close(found, decode_step(views))
     assert "in its trial it was off by" in next(iter(failures.failures.values())).reason
+
+
+TRIED = MseCodec(bits=4), UniformCodec(bits=3)
+VARIANT = Variant.of(*TRIED, (64, 64), 64, mx.bfloat16)
+
+
+def trial_error(run):
+    return trial.trial_error(VARIANT, *TRIED, run, choose.TUNING["metal"])
+
+
+@pytest.mark.parametrize("index", range(12))  # queries, mean, codes and gains of three kinds, sink, tail
+def test_a_kernel_that_takes_one_of_its_inputs_a_token_off_does_not_pass_its_trial(index):
+    kernel, rolled = run_by_executor("metal"), []
+
+    def off_by_one(call, inputs):
+        if call.entry == "attend":
+            right = inputs[index]
+            rolled.append(mx.roll(right, 1, axis=-2 if right.shape[-2] > 1 else -1))
+            inputs = [*inputs[:index], rolled[0], *inputs[index + 1 :]]
+        return kernel(call, inputs)
+
+    assert trial_error(kernel) < trial.TOLERANCE
+    assert trial_error(off_by_one) > 2 * trial.TOLERANCE
+    assert rolled
+
+
+def test_a_trial_codes_nothing_lest_mlx_compile_the_reference_coder(monkeypatch):
+    monkeypatch.setattr(Codec, "encode", lambda *rest: pytest.fail("the trial coded vectors"))
+    assert trial_error(run_by_executor("metal")) < trial.TOLERANCE
 
 
 def test_the_path_can_be_set_by_the_environment(gpu, monkeypatch):

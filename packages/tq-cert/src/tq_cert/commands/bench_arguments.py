@@ -96,14 +96,13 @@ def add_scope(parser: argparse.ArgumentParser, *, context: int, windows: int) ->
     )
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """Declare where the report goes."""
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="write the report as JSON; an interrupted run with the same FILE goes on where it stopped",
-    )
+RESUMED = "write the report as JSON; an interrupted run with the same FILE goes on where it stopped"
+"""Help of --out in the lanes that keep a journal beside FILE."""
+
+
+def add_output(parser: argparse.ArgumentParser, out: str = "write the report as JSON, once all is measured") -> None:
+    """Declare where the report goes; ``out`` is the help of --out."""
+    parser.add_argument("--out", type=Path, metavar="FILE", help=out)
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as GitHub Markdown")
     parser.add_argument("--json", action="store_true", help="print the report as JSON, no progress")
 

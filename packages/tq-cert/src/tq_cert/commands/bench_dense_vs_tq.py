@@ -3,7 +3,7 @@
 import argparse
 
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_counts, add_methods, add_model, add_output, add_research
+from tq_cert.commands.bench_arguments import RESUMED, add_counts, add_methods, add_model, add_output, add_research
 from tq_cert.commands.bench_memory import DEFAULT_METHODS
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
@@ -48,7 +48,7 @@ def add_parser(subcommands: Subcommands) -> None:
     )
     add_methods(parser, DEFAULT_METHODS)
     add_research(parser)
-    add_output(parser)
+    add_output(parser, RESUMED)
     parser.set_defaults(run=run)
 
 

@@ -5,7 +5,7 @@ import argparse
 import msgspec
 
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_model, add_output, add_research
+from tq_cert.commands.bench_arguments import RESUMED, add_model, add_output, add_research
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
@@ -54,7 +54,7 @@ def add_parser(subcommands: Subcommands) -> None:
     )
     parser.add_argument("--methods", metavar="M1,M2,…", help="as in bench quality (default: the tier's)")
     add_research(parser)
-    add_output(parser)
+    add_output(parser, RESUMED)
     parser.set_defaults(run=run)
 
 

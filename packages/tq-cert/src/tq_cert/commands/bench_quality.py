@@ -3,7 +3,7 @@
 import argparse
 
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_model, add_output, add_scope, scope_of
+from tq_cert.commands.bench_arguments import RESUMED, add_model, add_output, add_scope, scope_of
 from tq_cert.commands.bench_run import measure, publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes.quality.methods import default_methods, names_of, parse_methods
@@ -29,7 +29,7 @@ def add_parser(subcommands: Subcommands) -> None:
     parser.add_argument(
         "--positions", action="store_true", help="keep the KL of every position in the report, to recompute quantiles"
     )
-    add_output(parser)
+    add_output(parser, RESUMED)
     parser.set_defaults(run=run)
 
 

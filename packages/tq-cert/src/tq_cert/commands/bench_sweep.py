@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from tq_cert.commands import Subcommands
-from tq_cert.commands.bench_arguments import add_model, add_output, add_scope, scope_of
+from tq_cert.commands.bench_arguments import RESUMED, add_model, add_output, add_scope, scope_of
 from tq_cert.commands.bench_run import measure, publish
 from tq_cert.errors import EXIT_GOOD, OptionError
 from tq_cert.lanes.quality.methods import Method, names_of, parse_methods
@@ -34,7 +34,7 @@ def add_parser(subcommands: Subcommands) -> None:
     ):
         parser.add_argument(option, default=default, metavar="LIST", help=f"{what} (default: %(default)s)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw KL against stored bits (.png, .svg, .pdf)")
-    add_output(parser)
+    add_output(parser, RESUMED)
     parser.set_defaults(run=run)
 
 

@@ -1,15 +1,18 @@
 """A kernel's first use: a small history on which it must agree with plain attention over the decoded keys and values.
 
 MLX compiles a kernel when its result is evaluated, too late to fall back in the midst of a model. So each variant is
-evaluated once by itself, before attention relies on it.
+evaluated once by itself, before attention relies on it. The history's codes are random words and gains: to code real
+vectors, MLX would first have to compile everything that the reference coder consists of, on a GPU for a minute.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, cast
 
 import mlx.core as mx
 
-from tq_core import Codec
+from tq_core import Codec, ScalarCode
+from tq_core.scalar import GAIN_DTYPE
 from tq_mlx.centring import Centre
 from tq_mlx.kernels.failures import failure_of, record_failure
 from tq_mlx.kernels.fused import fused_attention
@@ -43,9 +46,9 @@ def passes_trial(variant: Variant, keys: Codec[Any], values: Codec[Any], run: Ru
 
 def trial_error(variant: Variant, keys: Codec[Any], values: Codec[Any], run: Run, tuning: Tuning) -> float:
     """Return the kernel's largest error over the largest output."""
-    history = [normal(seed, 1, 2, SINK + PACKED + TAIL, variant.head_dim) for seed in (0, 1)]
-    queries = (0.5 * normal(2, 1, 4, 2, variant.head_dim)).astype(variant.dtype)
-    key_view, value_view = views_of(variant, keys, values, history)
+    draws = iter(mx.random.split(mx.random.key(0), 12))
+    queries = (0.25 * mx.random.normal((1, 4, 2, variant.head_dim), key=next(draws))).astype(variant.dtype)
+    key_view, value_view = views_of(variant, keys, values, draws)
     scale = 1 / math.sqrt(variant.head_dim)
     found = fused_attention(variant, queries, key_view, value_view, scale=scale, causal=True, run=run, tuning=tuning)
     scores = scale * queries.astype(mx.float32).reshape(1, 2, 4, -1) @ decoded(key_view).swapaxes(-1, -2)
@@ -56,39 +59,43 @@ def trial_error(variant: Variant, keys: Codec[Any], values: Codec[Any], run: Run
     return cast("float", mx.where(mx.isfinite(error), error, math.inf).item())
 
 
-def normal(seed: int, *shape: int) -> mx.array:
-    return mx.random.normal(shape, key=mx.random.key(seed))
-
-
 def decoded(view: TurboQuantKeysView | TurboQuantValuesView) -> mx.array:
     return view.decode().astype(mx.float32)
 
 
 def views_of(
-    variant: Variant, keys: Codec[Any], values: Codec[Any], history: list[mx.array]
+    variant: Variant, keys: Codec[Any], values: Codec[Any], draws: Iterator[mx.array]
 ) -> tuple[TurboQuantKeysView, TurboQuantValuesView]:
-    """Return views of a history [1, 2, T, D] of keys and values, coded in its middle."""
-    packed = slice(SINK, SINK + PACKED)
+    """Return views of random keys and values [1, 2, T, D], coded in their middle."""
+    head_dim = variant.head_dim
     centre = None
     if variant.block is not None:
-        middle = history[0][..., packed, :]
-        centre = Centre.of(middle, keys, variant.block).reaching(middle, 0, PACKED)
+        mean = mx.random.normal((1, 2, 1, head_dim), key=next(draws))
+        deviations = random_code(-(-PACKED // variant.block), head_dim, variant.keys.bits, draws)
+        centre = Centre(keys, variant.block, mean, deviations)
     reads = CodeReads()
     sides = [
         view(
-            shape=(1, 2, SINK + PACKED + TAIL, variant.head_dim),
+            shape=(1, 2, SINK + PACKED + TAIL, head_dim),
             dtype=variant.dtype,
-            sink=vectors[..., :SINK, :].astype(variant.dtype),
-            code=codec.encode(vectors[..., packed, :] - (less.at(0, PACKED) if less else 0)),
+            sink=mx.random.normal((1, 2, SINK, head_dim), key=next(draws)).astype(variant.dtype),
+            code=random_code(PACKED, head_dim, codes.bits, draws),
             packed=PACKED,
             codec=codec,
             centre=less,
-            tail=vectors[..., SINK + PACKED :, :].astype(variant.dtype),
+            tail=mx.random.normal((1, 2, TAIL, head_dim), key=next(draws)).astype(variant.dtype),
             reads=reads,
         )
-        for view, codec, less, vectors in (
-            (TurboQuantKeysView, keys, centre, history[0]),
-            (TurboQuantValuesView, values, None, history[1]),
+        for view, codec, codes, less in (
+            (TurboQuantKeysView, keys, variant.keys, centre),
+            (TurboQuantValuesView, values, variant.values, None),
         )
     ]
     return sides[0], sides[1]  # pyright: ignore[reportReturnType]
+
+
+def random_code(tokens: int, head_dim: int, bits: int, draws: Iterator[mx.array]) -> ScalarCode:
+    """Return a code of tokens [1, 2, T, D]: every word is one, and any gain."""
+    parts = mx.random.randint(0, 256, (1, 2, tokens, head_dim * bits // 8), key=next(draws)).astype(mx.uint8)
+    gain = mx.random.uniform(0.5, 1.5, (1, 2, tokens, 1), GAIN_DTYPE, key=next(draws))
+    return ScalarCode(head_dim, parts.view(mx.uint32), gain)
