@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tq_mlx.attention
-import tq_mlx.runs
+import tq_mlx.decoded_runs
 from attention_matrix import CASES, TOKENS
 from oracles.attention import attention
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache, UnsupportedAttentionError, streaming_attention
@@ -48,7 +48,7 @@ def test_equals_attention_over_the_decoded_history(monkeypatch, preset, case):
     outs = []
     for scores_at_once, decoded in ((AT_ONCE, 1 << 30), (AT_ONCE, 1), (ONLINE, 1)):
         monkeypatch.setattr(tq_mlx.attention, "MOST_SCORES", scores_at_once)
-        monkeypatch.setitem(tq_mlx.runs.MOST_DECODED, mx.cpu, decoded)
+        monkeypatch.setitem(tq_mlx.decoded_runs.MOST_DECODED, mx.cpu, decoded)
         outs.append(streaming_attention(case.queries(), keys, values, **case.options()))
     case.check(exactly(keys), exactly(values), *outs)
 

@@ -8,7 +8,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 import tq_mlx
 from tq_mlx.divergence import Expected, compare
-from tq_mlx.forcing import PREFILL_TOKENS, prefill
+from tq_mlx.teacher_forcing import PREFILL_TOKENS, prefill
 
 CONTEXT = 4096 + 3 * 64 + 17
 DECODED = 16

@@ -9,7 +9,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 import tq_mlx
 from tq_mlx.divergence import Expected, compare
-from tq_mlx.forcing import prefill
+from tq_mlx.teacher_forcing import prefill
 
 PROMPT, DECODED = 320, 24
 

@@ -92,7 +92,9 @@ class BatchTurboQuantKVCache:
         many rows. No row's history has changed then.
         """
         if keys.shape[0] != len(self.rows):
-            raise UnsupportedCacheError(f"tokens of {keys.shape[0]} rows do not fit a batch of {len(self.rows)}")
+            raise UnsupportedCacheError(
+                f"tokens of {keys.shape[0]} rows do not fit a batch of {len(self.rows)}: feed one row per sequence"
+            )
         runs = tuple(self.run(index, keys.shape[-2]) for index in range(len(self.rows)))
         fed = [(keys[i : i + 1, :, run.fed], values[i : i + 1, :, run.fed]) for i, run in enumerate(runs)]
         going = [(row, tokens) for row, tokens, run in zip(self.rows, fed, runs, strict=True) if run.count]

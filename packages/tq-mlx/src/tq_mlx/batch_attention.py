@@ -57,7 +57,9 @@ def batch_attention(
     """
     batch, heads, length, _ = queries.shape
     if batch != len(keys.runs):
-        raise UnsupportedAttentionError(f"queries of {batch} rows do not fit a batch of {len(keys.runs)}")
+        raise UnsupportedAttentionError(
+            f"queries of {batch} rows do not fit a batch of {len(keys.runs)}: one per sequence"
+        )
     rows: list[mx.array] = []
     for index, (run, own_keys, own_values) in enumerate(zip(keys.runs, keys.rows, values.rows, strict=True)):
         if not run.count or own_keys is None or own_values is None:

@@ -158,7 +158,9 @@ def check_count(name: str, value: object, *, least: int, most: int) -> None:
 def with_bits(codec: Codec[Any], bits: int) -> Codec[Any]:
     """Return the codec with that many bits, or the most below that it has."""
     if "bits" not in {f.name for f in fields(codec)}:
-        raise ConfigError(f"key_bits needs a codec with a number of bits: {codec.name} has none")
+        raise ConfigError(
+            f"key_bits needs a codec with a number of bits, and {codec.name} has none: use mse or uniform for the keys"
+        )
     for fewer in range(bits, 0, -1):
         try:
             return replace(codec, bits=fewer)  # pyright: ignore[reportCallIssue]

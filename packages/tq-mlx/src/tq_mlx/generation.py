@@ -17,6 +17,7 @@ from tq_mlx.batch_attention import attend
 from tq_mlx.batch_views import BatchKeysView
 from tq_mlx.config import TurboQuantConfig, check_config
 from tq_mlx.errors import ConfigError
+from tq_mlx.events import UpgradeEvent
 from tq_mlx.refusals import no_second_compression, typed_bypass
 from tq_mlx.support import family_of
 from tq_mlx.tensor_parallel import group_of
@@ -84,22 +85,20 @@ def generate_step(
             **kwargs,
         )
     no_second_compression(kwargs)
-    upgrade = partial(
-        upgrade_cache_list,
-        config=turboquant_config,
-        model_family=family_of(model),
-        research=turboquant_research,
-        events_path=turboquant_events,
-        group=group_of(model),
-    )
+    family, group = family_of(model), group_of(model)
     cache = upstream_cache.make_prompt_cache(model, max_kv_size) if prompt_cache is None else prompt_cache
-
-    pending = True
-
-    def upgrade_if_due() -> None:
-        nonlocal pending
-        if pending:
-            pending = not upgrade(cache, turboquant_start)
+    upgrade_if_due = until_done(
+        partial(
+            upgrade_cache_list,
+            cache,
+            turboquant_start,
+            config=turboquant_config,
+            model_family=family,
+            research=turboquant_research,
+            events_path=turboquant_events,
+            group=group,
+        )
+    )
 
     def on_progress(done: int, total: int) -> None:
         upgrade_if_due()
@@ -113,6 +112,18 @@ def generate_step(
 
     upgrade_if_due()
     return typed_bypass(steps())
+
+
+def until_done(upgrade: Callable[[], list[UpgradeEvent]]) -> Callable[[], None]:
+    """Return a function that tries the upgrade, and does nothing once it has happened."""
+    pending = True
+
+    def attempt() -> None:
+        nonlocal pending
+        if pending:
+            pending = not upgrade()
+
+    return attempt
 
 
 def scaled_dot_product_attention(original: Callable[..., mx.array], *args: Any, **kwargs: Any) -> mx.array:

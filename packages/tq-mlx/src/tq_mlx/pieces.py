@@ -7,8 +7,8 @@ from typing import Any
 import mlx.core as mx
 
 from tq_core import Code, Codec
+from tq_mlx.decoded_runs import runs_of, settled
 from tq_mlx.query import Query
-from tq_mlx.runs import runs_of, settled
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
 

@@ -10,9 +10,9 @@ from mlx_lm.sample_utils import make_sampler
 
 from tq_core import TurboQuantError
 from tq_mlx.config import TurboQuantConfig
-from tq_mlx.forcing import PREFILL_TOKENS
 from tq_mlx.hooks import hooks_installed
 from tq_mlx.status import CacheStatus, status
+from tq_mlx.teacher_forcing import PREFILL_TOKENS
 
 NEXT_SPEAKER = "\nUser:"
 """Where the answer of a model without a chat template ends, if it goes on to write the next question itself."""

@@ -11,11 +11,11 @@ from rich.console import Console
 from tq_contract.exit_code import ExitCode
 from tq_mlx.cli.advice import advise_on_speed
 from tq_mlx.cli.arguments import natural, positive
+from tq_mlx.cli.measured_run import Comparison, Run, compare, run
 from tq_mlx.cli.model import add_model, load_model, prompt_tokens
 from tq_mlx.cli.presets import add_preset, named_config
 from tq_mlx.cli.progress import progress_bar
 from tq_mlx.cli.research import add_research
-from tq_mlx.cli.run import Comparison, Run, compare, run
 from tq_mlx.cli.tables import comparison_table, status_summary
 from tq_mlx.errors import ConfigError
 from tq_mlx.support import admit_family, family_of

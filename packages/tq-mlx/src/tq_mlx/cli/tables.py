@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tq_mlx.admission import OPTED_IN
+from tq_mlx.cli.measured_run import Comparison
 from tq_mlx.cli.quantities import size
-from tq_mlx.cli.run import Comparison
 from tq_mlx.status import CacheStatus
 
 WIDE = 120

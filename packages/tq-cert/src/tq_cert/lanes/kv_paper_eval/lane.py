@@ -20,6 +20,7 @@ from tq_cert.lanes.provenance import Provenance
 from tq_cert.lanes.quality.caches import check_method
 from tq_cert.lanes.quality.lane import GATE_REMEDY
 from tq_cert.lanes.quality.methods import Method
+from tq_cert.lanes.quality.settings import Scope
 from tq_cert.lanes.texts import Text
 from tq_cert.progress import Progress
 from tq_core import TurboQuantError
@@ -50,7 +51,6 @@ def eval_rows(
         except TurboQuantError as error:
             raise UnservedMethodError(method.name, str(error), GATE_REMEDY) from error
     prompts = {context: make_haystacks(text, loaded.tokenizer, scope, context) for context in contexts}
-    shared = {"model": loaded.info, "provenance": provenance}
     rows: list[MeasuredRow | NotRunRow] = []
     progress.phase(loaded.info.name, len(contexts) * scope.haystacks * len(methods))
     done = 0
@@ -59,18 +59,7 @@ def eval_rows(
             for method in methods:
                 probes: list[Probe] = []
                 for haystack in haystacks:
-                    key = key_of(
-                        **shared,
-                        scope=scope.at(context),
-                        name=method.name,
-                        parameters=method.parameters,
-                        haystack=digest(haystack),
-                    )
-                    found = journal.get(key)
-                    if found is None:
-                        found = probe(loaded.model, haystack, method, scope.at(context))
-                        journal.add(key, found)
-                    probes.append(found)
+                    probes.append(probed(loaded, haystack, method, scope.at(context), provenance, journal))
                     done += 1
                     progress.reach(done)
                 needles = row_of(NEEDLE.name, method.name, context, probes, whole=True)
@@ -81,6 +70,30 @@ def eval_rows(
                 )
                 rows += [needles, copied]
     return (*rows, *not_run(scope, contexts, longest))
+
+
+def probed(
+    loaded: LoadedModel,
+    haystack: Haystack,
+    method: Method,
+    scope: Scope,
+    provenance: Provenance,
+    journal: Journal[Probe],
+) -> Probe:
+    """The measurement of one prompt with one method: the journal's, or a new one that it then keeps."""
+    key = key_of(
+        model=loaded.info,
+        provenance=provenance,
+        scope=scope,
+        name=method.name,
+        parameters=method.parameters,
+        haystack=digest(haystack),
+    )
+    found = journal.get(key)
+    if found is None:
+        found = probe(loaded.model, haystack, method, scope)
+        journal.add(key, found)
+    return found
 
 
 def not_run(scope: EvalScope, contexts: Sequence[int], longest: int | None) -> Rows:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tq_mlx.runs
+import tq_mlx.decoded_runs
 from tq_core import MseCodec, UniformCodec
-from tq_mlx.runs import runs_of
+from tq_mlx.decoded_runs import runs_of
 from tq_mlx.segments import PACKED_STEP
 
 
@@ -18,12 +18,12 @@ def code():
 
 @given(tokens=st.integers(1, 2048), most=st.integers(1, 1 << 20))
 def test_runs_cover_the_live_tokens_in_whole_growth_steps(code, tokens, most):
-    before = tq_mlx.runs.MOST_DECODED[mx.cpu]
-    tq_mlx.runs.MOST_DECODED[mx.cpu] = most
+    before = tq_mlx.decoded_runs.MOST_DECODED[mx.cpu]
+    tq_mlx.decoded_runs.MOST_DECODED[mx.cpu] = most
     try:
         runs = runs_of(code, tokens, MseCodec(bits=3), rows=1)
     finally:
-        tq_mlx.runs.MOST_DECODED[mx.cpu] = before
+        tq_mlx.decoded_runs.MOST_DECODED[mx.cpu] = before
     lengths = [run.tokens for run in runs]
     assert tokens <= sum(lengths) < tokens + PACKED_STEP
     assert all(length % PACKED_STEP == 0 for length in lengths)

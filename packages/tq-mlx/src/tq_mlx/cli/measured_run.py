@@ -10,10 +10,10 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from tq_mlx.cli.progress import Phases, Report
 from tq_mlx.config import TurboQuantConfig
-from tq_mlx.forcing import PREFILL_TOKENS, mean_divergence
 from tq_mlx.hooks import hooks_installed
 from tq_mlx.status import CacheStatus, status
 from tq_mlx.support import family_of
+from tq_mlx.teacher_forcing import PREFILL_TOKENS, mean_divergence
 from tq_mlx.upgrade import upgrade_cache_list
 
 
