@@ -1,13 +1,15 @@
 """Planned bytes against the bytes of real caches."""
 
+import re
 from dataclasses import asdict, replace
 from itertools import product
+from pathlib import Path
 
 import mlx.core as mx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.models.cache import KVCache, make_prompt_cache
 
 import tq_contract
 from tq_core import UnsupportedHeadDimError
@@ -36,6 +38,20 @@ def filled(config, counts, heads=2, key_dim=64, value_dim=64):
         shapes = ((1, heads, count, key_dim), (1, heads, count, value_dim))
         cache.update_and_fetch(*(mx.random.normal(shape) for shape in shapes))
     return cache
+
+
+def test_the_readme_says_what_a_quarter_is_in_a_plan():
+    heads, dim, bytes_per_value = 3, 64, 2  # of each layer of SmolLM2-135M, in 16 bits
+    layer = (Growing(heads, dim, dim, bytes_per_value),)
+    config = TurboQuantConfig.from_preset("lloyd_k4v4")
+    text = " ".join((Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").split())
+    said = re.search(
+        r"takes (.+?) of it at ([\d,]+) tokens, (.+?) at ([\d,]+) and (.+?) at ([\d,]+) \(`tq-mlx plan`", text
+    )
+    for share, tokens in zip(said.groups()[::2], (int(n.replace(",", "")) for n in said.groups()[1::2]), strict=True):
+        ours = CompressedPlan(config, (), DensePlan(()), layer).bytes_at(tokens)
+        dense = -(-tokens // KVCache.step) * KVCache.step * heads * 2 * dim * bytes_per_value
+        assert f"{ours / dense:.2f}" == share
 
 
 @pytest.mark.parametrize("name", WITHOUT_RULE)
