@@ -90,5 +90,4 @@ def test_a_step_allocates_as_much_at_every_length() -> None:
         mx.reset_peak_memory()
         step(cache)
         spare.append(mx.get_peak_memory() - before)
-    assert max(spare) - min(spare) <= tq_mlx.TurboQuantConfig.from_preset("lloyd_k4v4").block_tokens
-    assert max(spare) < cache.memory()["packed"].nbytes / 4
+    assert max(spare) - min(spare) < cache.memory()["packed"].nbytes / 100
