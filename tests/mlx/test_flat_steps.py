@@ -3,12 +3,8 @@
 import sys
 from collections.abc import Callable
 
-import pytest
-
-import tq_mlx  # first: it loads OpenBLAS before MLX is imported
-
-# isort: split
 import mlx.core as mx
+import pytest
 
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache, streaming_attention
 from tq_mlx.kernels import choose
