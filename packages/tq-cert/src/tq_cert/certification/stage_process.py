@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 import tq_contract
-from tq_cert.certification.scope import ModelSource
 from tq_cert.evidence import StageRun, digest_of, utc_now
+from tq_cert.inspection.scope import ModelSource
 from tq_cert.stages import function_of
 from tq_cert.stages.recorder import Recorder, StageNotRunError
 from tq_cert.stages.sizes import Sizes
@@ -66,7 +66,7 @@ def run_stage(job: StageJob) -> StageResult:
     started, recorder = utc_now(), Recorder()
     environment, status, reason, needs = "0" * 64, "measured", None, None
     try:
-        from tq_cert.certification.environment import survey  # loads MLX
+        from tq_cert.inspection.environment import survey  # loads MLX
         from tq_cert.stages.setting import Setting
 
         environment = digest_of(survey())

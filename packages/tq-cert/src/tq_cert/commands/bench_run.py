@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from tq_cert.files import write_whole
 from tq_cert.lanes import runtime
 from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, ModelInfo, TextInfo, now, to_json
-from tq_cert.lanes.files import write_whole
 from tq_cert.lanes.journal import Journal, journal_path
 from tq_cert.lanes.provenance import Provenance
 from tq_cert.lanes.quality.methods import Method

@@ -7,7 +7,7 @@ from pathlib import Path
 from tq_cert.commands import Subcommands
 from tq_cert.errors import EXIT_FINDINGS, EXIT_GOOD, OptionError
 from tq_cert.evidence.bundle import MANIFEST
-from tq_cert.lanes.files import write_whole
+from tq_cert.files import write_whole
 from tq_cert.report.from_bundle import page_of_bundle
 from tq_cert.report.from_reports import page_of_reports
 from tq_cert.report.html import html

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tq_cert.errors import FileAccessError
 from tq_cert.evidence.errors import BundleExistsError
-from tq_cert.lanes.files import write_whole
+from tq_cert.files import write_whole
 
 
 def pack(bundle: Path, archive: Path) -> None:

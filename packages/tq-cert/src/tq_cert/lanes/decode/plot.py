@@ -3,9 +3,9 @@
 from io import BytesIO
 from pathlib import Path
 
+from tq_cert.files import write_whole
 from tq_cert.lanes.decode.record import DecodeReport
 from tq_cert.lanes.decode.table import cost, measured_rows
-from tq_cert.lanes.files import write_whole
 from tq_cert.lanes.sweep.plot import figure_class, reproducible
 
 

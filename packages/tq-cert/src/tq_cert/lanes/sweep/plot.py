@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tq_cert.errors import MissingDependencyError, OptionError
-from tq_cert.lanes.files import write_whole
+from tq_cert.files import write_whole
 from tq_cert.lanes.sweep.grid import CODECS
 from tq_cert.lanes.sweep.record import SweepReport, SweepRow
 from tq_cert.lanes.tables import TIMES

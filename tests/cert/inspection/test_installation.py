@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from tq_cert.certification import installation
 from tq_cert.errors import FileAccessError
+from tq_cert.inspection import installation
 
 VERSION = "0.1.0"
 
