@@ -9,10 +9,10 @@ from tq_cert.commands.bench_arguments import add_counts, add_lists, add_output, 
 from tq_cert.commands.bench_run import publish, timed
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
-from tq_cert.lanes.decode.document import run as with_provenance
 from tq_cert.lanes.decode.plot import write_plot
 from tq_cert.lanes.decode.record import DecodeReport
 from tq_cert.lanes.decode.settings import DecodeSettings, parse_numbers, parse_shape
+from tq_cert.lanes.decode.table import grids
 from tq_cert.lanes.encode.presets import own_presets, parse_presets
 from tq_cert.lanes.sweep.plot import check_plot
 
@@ -93,5 +93,5 @@ def run(arguments: argparse.Namespace) -> int:
     report: DecodeReport = timed("decode", decode_rows, settings, arguments.model, quiet=arguments.json)
     if arguments.plot is not None:
         write_plot(report, arguments.plot)
-    publish(arguments, report, with_provenance(1, report))
+    publish(arguments, report, grids(report))
     return EXIT_GOOD

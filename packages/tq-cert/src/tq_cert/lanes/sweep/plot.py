@@ -42,8 +42,7 @@ def write_plot(report: SweepReport, path: Path) -> None:
     draw_front(axes, report.rows)
     draw_references(axes, report.rows)
     scope = report.settings.scope
-    name = report.model.name if report.model else "?"
-    axes.set_title(f"{name}: {scope.windows} {TIMES} {scope.context} tokens, {scope.mode}")
+    axes.set_title(f"{report.model_name}: {scope.windows} {TIMES} {scope.context} tokens, {scope.mode}")
     axes.set_xlabel("stored bits per value")
     axes.set_ylabel("mean KL(dense ‖ method), nats")
     axes.set_yscale("log")
