@@ -11,10 +11,11 @@ from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
 from tq_cert.lanes.decode.plot import write_plot
 from tq_cert.lanes.decode.record import DecodeReport
-from tq_cert.lanes.decode.settings import DecodeSettings, parse_numbers, parse_shape
+from tq_cert.lanes.decode.settings import DecodeSettings, parse_shape
 from tq_cert.lanes.decode.table import grids
 from tq_cert.lanes.encode.presets import own_presets, parse_presets
-from tq_cert.lanes.sweep.plot import check_plot
+from tq_cert.lanes.lists import parse_numbers
+from tq_cert.lanes.plots import check_plot
 
 DEFAULTS = DecodeSettings(device="cpu", presets=own_presets())
 SHAPES = tuple(f"{s.query_heads},{s.kv_heads},{s.head_dim}" for s in DEFAULTS.shapes)
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure; print, write or draw the report."""
     presets = parse_presets(arguments.presets)
     numbers = {
-        name: parse_numbers(option, text)
+        name: () if text == "none" else parse_numbers(option, text)
         for name, option, text in (
             ("contexts", "--contexts", arguments.contexts),
             ("batches", "--batch", arguments.batch),

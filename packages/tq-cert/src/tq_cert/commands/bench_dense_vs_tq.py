@@ -11,8 +11,8 @@ from tq_cert.lanes import runtime
 from tq_cert.lanes.dense_vs_tq.record import CompareScope, CompareSettings
 from tq_cert.lanes.dense_vs_tq.table import grids
 from tq_cert.lanes.envelope import TextInfo, report_of
-from tq_cert.lanes.forms import parse_numbers
 from tq_cert.lanes.journal import Journal, journal_path
+from tq_cert.lanes.lists import parse_numbers
 from tq_cert.lanes.memory.record import DTYPES, MemoryRow
 from tq_cert.lanes.quality.methods import names_of, parse_methods
 from tq_cert.lanes.texts import read_text

@@ -8,9 +8,10 @@ from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
 from tq_cert.lanes.envelope import report_of
-from tq_cert.lanes.forms import candidates, parse_forms, parse_numbers
+from tq_cert.lanes.forms import candidates, parse_forms
 from tq_cert.lanes.inner_product_bias.settings import BiasSettings
 from tq_cert.lanes.inner_product_bias.table import grids
+from tq_cert.lanes.lists import parse_numbers
 from tq_cert.progress import open_progress
 
 DEFAULTS = BiasSettings()

@@ -10,11 +10,11 @@ from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
 from tq_cert.lanes.envelope import TextInfo, report_of
-from tq_cert.lanes.forms import parse_numbers
 from tq_cert.lanes.journal import Journal, journal_path
 from tq_cert.lanes.kv_paper_eval.record import Probe
 from tq_cert.lanes.kv_paper_eval.settings import METHODS, TIERS, EvalScope, EvalSettings
 from tq_cert.lanes.kv_paper_eval.table import grids
+from tq_cert.lanes.lists import parse_numbers
 from tq_cert.lanes.quality.methods import default_methods, names_of, parse_methods
 from tq_cert.lanes.quality.settings import LAYERS, MODES
 from tq_cert.lanes.texts import begins_with_bos, read_text

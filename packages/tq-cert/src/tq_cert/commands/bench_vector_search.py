@@ -9,7 +9,8 @@ from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
 from tq_cert.lanes.envelope import report_of
-from tq_cert.lanes.forms import candidates, parse_forms, parse_numbers
+from tq_cert.lanes.forms import candidates, parse_forms
+from tq_cert.lanes.lists import parse_numbers
 from tq_cert.lanes.vector_search.record import SearchReport
 from tq_cert.lanes.vector_search.settings import SearchSettings
 from tq_cert.lanes.vector_search.table import grids
