@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import msgspec
@@ -62,7 +63,10 @@ def leave_with_parent() -> None:
 
 
 def run_stage(job: StageJob) -> StageResult:
-    """Measure; an error of the stage's own becomes its reason, beside what it had measured until then."""
+    """Measure; an error of the stage's own becomes its reason, beside what it had measured until then.
+
+    Where the error came from is printed on standard error, which is the stage's log.
+    """
     started, recorder = utc_now(), Recorder()
     environment, status, reason, needs = "0" * 64, "measured", None, None
     try:
@@ -76,6 +80,7 @@ def run_stage(job: StageJob) -> StageResult:
     except StageNotRunError as cause:
         status, reason, needs = "not_run", str(cause), "metal"
     except Exception as error:
+        traceback.print_exc()
         status, reason = "failed", f"{type(error).__name__}: {error}"
     run = StageRun(
         schema_version=1,

@@ -114,8 +114,7 @@ def stage_grid(verdict: Verdict, records: Sequence[StageRecord]) -> Grid:
 
 
 def stage_cells(stage: StageOutcome, shows: str) -> tuple[str, ...]:
-    kept = f"{sum(gate.kept for gate in stage.gates)} of {len(stage.gates)}" if stage.gates else ""
-    return stage.stage, shows, stage.outcome, kept, "; ".join(stage.problems)
+    return stage.stage, shows, stage.outcome, stage.gates_kept, "; ".join(stage.problems)
 
 
 def gate_grid(verdict: Verdict) -> Grid:
@@ -129,7 +128,7 @@ def gate_grid(verdict: Verdict) -> Grid:
                 gate.family or "",
                 gate.preset or "",
                 "" if gate.value is None else f"{gate.value:.4g}",
-                f"{gate.bound.replace('_', ' ')} {gate.limit:g}",
+                gate.wanted,
                 str(gate.samples),
                 "yes" if gate.kept else "NO",
             )
