@@ -66,11 +66,14 @@ def add_research(parser: argparse.ArgumentParser) -> None:
 
 def add_scope(parser: argparse.ArgumentParser, *, context: int, windows: int) -> None:
     """Declare how much is measured, and how."""
-    add_counts(
-        parser,
-        ("--context", context, "tokens of a window"),
-        ("--windows", windows, "windows of the text"),
-        ("--chunk", 256, "tokens fed at a time"),
+    parser.add_argument(
+        "--context", type=int, default=context, metavar="N", help="tokens of a window (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--windows", type=int, default=windows, metavar="N", help="windows of the text (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--chunk", type=int, default=256, metavar="N", help="tokens fed at a time (default: %(default)s)"
     )
     parser.add_argument(
         "--mode",
