@@ -61,6 +61,16 @@ def test_a_stage_that_hands_over_nothing_failed(tmp_path, plan):
     assert run_one(tmp_path, plan, program).startswith("its process ended with exit code 0")
 
 
+def test_a_stage_that_hands_over_what_is_no_result_failed(tmp_path, plan):
+    write = """
+import json, pathlib, sys
+job = json.loads(sys.stdin.readline())
+pathlib.Path(job["folder"], "result.json").write_text("null")
+"""
+    program = (sys.executable, "-I", "-S", "-c", write)
+    assert run_one(tmp_path, plan, program).startswith("its process left what is no result: ")
+
+
 def test_a_stage_that_is_recorded_is_not_run_again(tmp_path, plan):
     results = tmp_path / "results"
     results.mkdir()

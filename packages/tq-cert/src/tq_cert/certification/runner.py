@@ -114,7 +114,10 @@ def run_one(directory: Path, plan: Plan, stage: str, limit: float, program: Sequ
     try:
         reason = completed(program, job, limit, log)
         if reason is None:
-            return msgspec.json.decode((scratch / RESULT).read_bytes(), type=StageResult)
+            try:
+                return msgspec.json.decode((scratch / RESULT).read_bytes(), type=StageResult)
+            except msgspec.DecodeError as error:
+                reason = f"its process left what is no result: {error}"
         return StageResult(failed(stage, reason, started, plan), {})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
