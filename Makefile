@@ -62,7 +62,8 @@ lock: $(UV)
 	@$(UV) lock --check
 
 static: $(UV)
-	@UV_PROJECT_ENVIRONMENT=$(STATIC) $(UV) sync --quiet --locked --only-group static
+	@UV_PROJECT_ENVIRONMENT=$(STATIC) $(UV) sync --quiet --locked --only-group static || { echo "Nothing is set up." \
+		"The contract by itself: pip install packages/tq-contract, then tq-contract check" >&2; exit 2; }
 
 test-static: static ## what needs no MLX: the contract's tests, the contract, the checks of this checkout
 	@$(STATIC)/bin/python -c 'from importlib.util import find_spec; assert not find_spec("mlx"), "MLX is installed"'
