@@ -12,7 +12,8 @@ import pytest
 from fake_run import LINUX, write_results
 
 from tq_cert.certification.plan import Plan
-from tq_cert.certification.runner import RunInUseError, in_use, run_stages
+from tq_cert.certification.runner import RunInUseError, hand_over, in_use, run_stages
+from tq_cert.certification.stage_process import StageJob
 from tq_cert.certification.table import Silent
 from tq_cert.evidence import utc_now
 from tq_cert.inspection.scope import ModelSource
@@ -44,6 +45,14 @@ def test_a_stage_that_reads_no_job_is_stopped_too(tmp_path, plan):
     program = (sys.executable, "-I", "-S", "-c", "import os, time; os.close(0); time.sleep(60)")
     reason = run_one(tmp_path, msgspec.structs.replace(plan, sources=job), program, limit=0.5)
     assert reason == "it was stopped after its limit of 0.5 seconds"
+
+
+def test_a_job_for_a_process_that_is_gone_goes_nowhere(tmp_path):
+    program = (sys.executable, "-I", "-S", "-c", "")
+    with subprocess.Popen(program, stdin=subprocess.PIPE) as process:
+        process.wait()
+        hand_over(process, StageJob("memory", (), Sizes(), str(tmp_path)))
+    assert process.returncode == 0
 
 
 def test_a_stage_that_dies_leaves_the_reason(tmp_path, plan):

@@ -132,10 +132,7 @@ def completed(program: Sequence[str], job: StageJob, limit: float, log: Path) ->
         ) as process,
     ):
         try:
-            assert process.stdin is not None  # noqa: S101 (it is a pipe)
-            with suppress(BrokenPipeError):  # it reads nothing: how it ends says why
-                process.stdin.write(msgspec.json.encode(job) + b"\n")
-                process.stdin.flush()  # and left open: its end tells the process that this one is gone
+            hand_over(process, job)
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
             stop(process)
@@ -148,6 +145,17 @@ def completed(program: Sequence[str], job: StageJob, limit: float, log: Path) ->
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     how = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
     return f"its process {how}: {lines[-1] if lines else 'it said nothing'}"
+
+
+def hand_over(process: subprocess.Popen[bytes], job: StageJob) -> None:
+    """Write the job to the process's standard input; how a process ends that reads nothing says why it does not."""
+    assert process.stdin is not None  # noqa: S101 (it is a pipe)
+    try:
+        process.stdin.write(msgspec.json.encode(job) + b"\n")
+        process.stdin.flush()  # and left open: its end tells the process that this one is gone
+    except BrokenPipeError:
+        with suppress(BrokenPipeError):  # once more, over what is still in the buffer; closed it is in any case
+            process.stdin.close()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
