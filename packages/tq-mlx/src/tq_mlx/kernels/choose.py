@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from tq_mlx.kernels.asked import dialect, reference_asked
-from tq_mlx.kernels.failures import failure_of, record_failure
 from tq_mlx.kernels.fused import fused_attention
 from tq_mlx.kernels.launch import run_on
 from tq_mlx.kernels.source_text import Dialect
-from tq_mlx.kernels.trial import passes_trial
+from tq_mlx.kernels.trial import fault_of
 from tq_mlx.kernels.variant import NoKernelError, Variant
+from tq_mlx.kernels.verdicts import failure_of, passes, record_failure
 from tq_mlx.kernels.work import TUNING
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
@@ -96,11 +96,11 @@ def attend_fused(
     variant, language = path.variant, path.language
     if variant is None or language is None or not fit(queries, keys):
         return None
-    run = run_on(language)
+    run, tuning = run_on(language), TUNING[language]
     try:
-        if not passes_trial(variant, keys.codec, values.codec, run, TUNING[language]):
+        if not passes(variant, lambda: fault_of(variant, keys.codec, values.codec, run, tuning)):
             return None
-        causal, tuning = mask == "causal" and length > 1, TUNING[language]
+        causal = mask == "causal" and length > 1
         return fused_attention(variant, queries, keys, values, scale=scale, causal=causal, run=run, tuning=tuning)
     except Exception as error:  # whatever MLX or its compiler raises
         record_failure(variant, f"{type(error).__name__}: {error}")
