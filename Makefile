@@ -24,8 +24,8 @@ help: ## list the targets
 	@scripts/fetch_uv.sh "$(PYTHON)"
 
 setup: $(UV) ## install everything into .venv
-	@$(UV) sync --locked || { echo "Nothing is set up. Needed: a network, 1 GB of disk, Python 3.11 or newer," \
-		"and macOS on Apple Silicon or Linux on x86_64 or aarch64" >&2; exit 2; }
+	@[ -z "$(PYTHON)" ] || "$(PYTHON)" scripts/check_platform.py
+	@$(UV) sync --locked || { echo "Nothing is set up. Needed: a network, 1 GB of disk, Python 3.11 or newer" >&2; exit 2; }
 
 demo: setup ## generate from compressed caches of two real models, dense beside them
 	@$(RUN) scripts/demo.py

@@ -12,7 +12,7 @@ PAGES = [page for page in sorted(DOCS.glob("*.md")) if BLOCK.search(page.read_te
 
 def test_every_lane_of_a_page_has_reports() -> None:
     lanes = {block[2] for page in PAGES for block in BLOCK.finditer(page.read_text())}
-    assert {"vector_search", "inner_product_bias", "kv_paper_eval"} <= lanes
+    assert {"vector_search", "inner_product_bias", "kv_paper_eval", "memory"} <= lanes
     assert all(list((DOCS / "measurements" / lane).glob("*.json")) for lane in lanes)
 
 

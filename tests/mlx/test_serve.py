@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,11 +37,13 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def served(real_model):
+def served(real_model, tmp_path_factory):
     """Yield a client of a server in a process of its own; interrupting it ends it well."""
     port = free_port()
+    link = tmp_path_factory.mktemp("models") / "llama"
+    link.symlink_to(real_model("llama"))
     command = [sys.executable, "-c", SERVE, "serve"]
-    options = ["--model", real_model("llama"), "--preset", "equal_noise_k4v4", "--port", str(port), "--"]
+    options = ["--model", link, "--preset", "equal_noise_k4v4", "--port", str(port), "--"]
     process = subprocess.Popen(
         [*command, *options, "--max-tokens", "12"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
@@ -51,7 +54,7 @@ def served(real_model):
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
     log = process.stderr.read()
-    assert "caches of 30 layers are compressed, keys mse" in log
+    assert log.count("caches of 30 layers are compressed, keys mse") == 1  # no request made it load again
     assert "Traceback" not in log
 
 
@@ -93,6 +96,42 @@ def test_what_was_said_before_is_not_prefilled_again(served):
     turns.append({"role": "user", "content": "And in a garden?"})
     second = served.chat.completions.create(model="default_model", messages=turns, temperature=0)
     assert second.usage.prompt_tokens_details.cached_tokens > 0.9 * first.usage.prompt_tokens
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"stop": 5}, 400, "stop is 5"),
+        ({"top_k": 1_000_000}, 400, "top_k is 1000000: give at most 49151"),
+        ({"logit_bias": {"-99999999": 1}}, 400, "logit_bias names the tokens [-99999999]"),
+        ({"logit_bias": {"5": None}}, 400, "float()"),
+        ({"model": "/no/such/model"}, 404, "there is no model '/no/such/model' here"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_a_wrong_request_is_answered_and_harms_nobody(served, body, status, message):
+    with pytest.raises(openai.APIStatusError) as raised:
+        served.chat.completions.create(
+            model=body.get("model", "default_model"), messages=[{"role": "user", "content": "hi"}], extra_body=body
+        )
+    assert raised.value.status_code == status
+    assert message in raised.value.response.json()["error"]
+    assert ask(served, QUESTIONS[0])
+
+
+def test_bytes_that_are_no_text_are_answered(served):
+    request = urllib.request.Request(f"{served.base_url}chat/completions", b"\xff{}")
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(request)
+    assert raised.value.code == 400
+    assert "can't decode byte 0xff" in raised.value.read().decode()
+
+
+def test_the_model_that_the_server_names_is_the_one_that_it_serves(served, real_model):
+    name = os.path.realpath(real_model("llama"))
+    assert name in [model.id for model in served.models.list()]
+    answer = served.chat.completions.create(model=name, messages=[{"role": "user", "content": QUESTIONS[0]}])
+    assert answer.choices[0].message.content
 
 
 def test_the_example_talks_to_the_server(served):

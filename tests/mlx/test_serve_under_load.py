@@ -18,7 +18,8 @@ from mlx_lm.utils import load_tokenizer
 
 from lively_llama import lively_llama
 from tq_mlx import BatchTurboQuantKVCache, TurboQuantConfig, TurboQuantKVCache
-from tq_mlx.serving import Compression, run_server
+from tq_mlx.request_handler import RequestHandler
+from tq_mlx.serving import Compression, LastingResponseGenerator, run_server
 
 WORDS = 49_152
 """Entries in the vocabulary of the sample model, whose tokenizer the small random model borrows."""
@@ -43,7 +44,7 @@ class Served:
             Compression(TurboQuantConfig.from_preset(preset), "some words to choose key bits from"),
         )
         self.kept = server.LRUPromptCache(KEPT)
-        self.generator = server.ResponseGenerator(providers[0], self.kept)
+        self.generator = LastingResponseGenerator(providers[0], self.kept)
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
         self.http.daemon_threads = True
         self.thread = threading.Thread(target=self.http.serve_forever)
@@ -58,7 +59,7 @@ class Served:
         return self.generators[-1]
 
     def handler(self, *args):
-        return server.APIHandler(self.generator, *args, system_fingerprint="test")
+        return RequestHandler(self.generator, *args, system_fingerprint="test")
 
     def complete(self, prompt, tokens, *, stream=False):
         answer = self.client.completions.create(

@@ -1,10 +1,16 @@
 """`make` where something is missing says what to do. The rest of a fresh machine is in test_wheels.py."""
 
+import re
+import runpy
 import shutil
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from tq_core.availability import WHERE
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("bash", "cat", "echo", "env", "mkdir", "rm", "touch")
@@ -14,7 +20,7 @@ TOOLS = ("bash", "cat", "echo", "env", "mkdir", "rm", "touch")
 def machine(tmp_path):
     """Return an empty checkout and a PATH without Python and uv."""
     (tmp_path / "scripts").mkdir()
-    for name in ("Makefile", "scripts/fetch_uv.sh"):
+    for name in ("Makefile", "scripts/fetch_uv.sh", "scripts/check_platform.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "bin").mkdir()
     for name in TOOLS:
@@ -71,5 +77,69 @@ def test_what_setup_needs_is_said_after_uvs_own_words(machine):
     uv = machine / "bin" / "uv"
     uv.write_text("#!/bin/sh\necho Connection refused >&2; exit 1\n")
     uv.chmod(0o755)
-    said = make(machine, "PYTHON=python", "setup")
+    said = make(machine, f"PYTHON={sys.executable}", "setup")
     assert "Connection refused\nNothing is set up. Needed: a network, 1 GB of disk" in said
+
+
+@pytest.mark.parametrize("uv", [True, False], ids=["uv", "no_uv"])
+def test_a_machine_without_packages_of_mlx_is_refused_before_anything_is_installed(machine, uv):
+    if uv:
+        (machine / "bin" / "uv").symlink_to(shutil.which("false"))
+    intel = python(
+        machine,
+        f'[ "$1" = scripts/check_platform.py ] || exec {sys.executable} "$@"\n'
+        f'exec {sys.executable} -c \'import platform, runpy; platform.machine = lambda: "i686"; '
+        'runpy.run_path("scripts/check_platform.py", run_name="__main__")\'',
+    )
+    said = make(machine, f"PYTHON={intel}", "setup")
+    assert re.search(
+        r"MLX has no packages for this Python, \S+ on \w+ i686.*: needed is a 64-bit Python on Darwin", said
+    )
+    assert "works here: pip install packages/tq-contract packages/tq-cert" in said
+    assert "Nothing is set up" not in said
+    assert not (machine / ".tools").exists()
+
+
+CHECK = runpy.run_path(str(ROOT / "scripts/check_platform.py"))
+
+
+def needed(system, machine, macos="", libc=("", ""), wide=True):
+    return CHECK["missing"](system, machine, macos, libc, wide=wide)
+
+
+def test_what_the_lock_has_wheels_of_mlx_for_is_accepted_and_the_version_before_is_not():
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    (mlx,) = (one for one in packages if one["name"] == "mlx")
+    tags = {wheel["url"].split("-")[-1].removesuffix(".whl") for wheel in mlx["wheels"]}
+    macos = {
+        (major, one)
+        for major, one in (re.fullmatch(r"macosx_(\d+)_0_(\w+)", tag).groups() for tag in tags if "mac" in tag)
+    }
+    linux = {re.fullmatch(r"manylinux_2_(\d+)_(\w+)", tag).groups() for tag in tags if "linux" in tag}
+    assert {machine for _, machine in macos} == {"arm64"}
+    assert {machine for _, machine in linux} == {"x86_64", "aarch64"}
+    oldest = min(int(major) for major, _ in macos)
+    assert f"macOS {oldest} or newer" in WHERE
+    assert needed("Darwin", "arm64", f"{oldest}.0") is None
+    assert needed("Darwin", "arm64", f"{oldest - 1}.7.1") == f"macOS {oldest} or newer"
+    for minor, machine in linux:
+        assert f"glibc 2.{minor} or newer" in WHERE
+        assert needed("Linux", machine, libc=("glibc", f"2.{minor}")) is None
+        assert needed("Linux", machine, libc=("glibc", f"2.{int(minor) - 1}")) == f"glibc 2.{minor} or newer"
+
+
+@pytest.mark.parametrize(
+    ("here", "said"),
+    [
+        (("Darwin", "x86_64", "26.1"), "a 64-bit Python on Darwin arm64, Linux x86_64, Linux aarch64"),
+        (("Linux", "riscv64", "", ("glibc", "2.39")), "a 64-bit Python on Darwin arm64, Linux x86_64, Linux aarch64"),
+        (("Windows", "AMD64"), "a 64-bit Python on Darwin arm64, Linux x86_64, Linux aarch64"),
+        (
+            ("Linux", "x86_64", "", ("glibc", "2.39"), False),
+            "a 64-bit Python on Darwin arm64, Linux x86_64, Linux aarch64",
+        ),
+        (("Linux", "x86_64"), "glibc 2.35 or newer"),  # musl
+    ],
+)
+def test_any_other_machine_is_told_what_is_needed(here, said):
+    assert needed(*here) == said

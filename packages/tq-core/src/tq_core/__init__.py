@@ -1,5 +1,8 @@
 """Pure-MLX vector quantizers for KV caches: rotations, codebooks, packing, codecs."""
 
+from tq_core import availability as availability  # first: it says what to do where MLX is missing
+
+# isort: split
 from tq_core.codec import Code, Codec
 from tq_core.errors import (
     InvalidCodecError,

@@ -11,6 +11,9 @@ import sys
 from tq_mlx import openblas  # first: it must run before anything imports MLX
 
 # isort: split
+from tq_mlx import operating_system as operating_system  # before anything of another system is missed
+
+# isort: split
 from tq_core import NonFiniteError, TurboQuantError, UnsupportedHeadDimError
 from tq_mlx.attention import streaming_attention
 from tq_mlx.batch import BatchTurboQuantKVCache

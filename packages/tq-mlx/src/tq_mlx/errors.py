@@ -7,6 +7,10 @@ class ConfigError(TurboQuantError, ValueError):
     """A field of the configuration is out of range, unknown or contradictory."""
 
 
+class UnsupportedSystemError(TurboQuantError, ImportError):
+    """The operating system is not in the contract."""
+
+
 class UnsupportedFamilyError(TurboQuantError, ValueError):
     """The model family is not in the contract, or was not named."""
 
