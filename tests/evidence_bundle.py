@@ -27,7 +27,7 @@ from tq_cert.evidence import (
 )
 from tq_cert.evidence.bundle import sealed_files
 from tq_cert.evidence.canonical import encode, encode_line, sha256
-from tq_cert.evidence.dsse import DsseEnvelope, payload_of, to_base64
+from tq_cert.evidence.dsse import DsseEnvelope, from_base64, to_base64
 from tq_cert.evidence.listing import listing_of
 from tq_cert.evidence.paths import DIGESTS, LOG, STATEMENT, record_path
 from tq_cert.evidence.policy.edition import StagePolicy
@@ -237,7 +237,7 @@ def contents(records: Iterable[StageRecord]) -> dict[str, bytes]:
 
 def statement(files: Mapping[str, bytes]) -> Statement:
     envelope = msgspec.json.decode(files[STATEMENT], type=DsseEnvelope)
-    return msgspec.json.decode(payload_of(envelope), type=Statement)
+    return msgspec.json.decode(from_base64(envelope.payload), type=Statement)
 
 
 def with_statement(files: Mapping[str, bytes], claimed: Statement) -> dict[str, bytes]:

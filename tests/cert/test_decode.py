@@ -168,7 +168,7 @@ def test_contexts_are_filled(tiny_llama_loaded) -> None:
         (["--shapes", "5,2,64"], "5 query heads"),
         (["--contexts", "2k"], "2k"),
         (["--contexts", "300,300"], "twice"),
-        (["--batch", "0"], "0 is too small"),
+        (["--batch", "0"], "one below 1"),
         (["--repeats", "2"], "2 is too small"),
         (["--layers-per-eval", "0"], "0 is too small"),
         (["--pipeline", "0"], "0 is too small"),

@@ -152,7 +152,7 @@ def test_a_kernel_is_timed_beside_the_reference(tiny_llama_directory: Path, caps
         (["--presets", "lloyd_k4v4,lloyd_k4v4"], "twice"),
         (["--head-dims", "64,x"], "64,x"),
         (["--head-dims", "64,64"], "twice"),
-        (["--head-dims", "0"], "0 is too small"),
+        (["--head-dims", "0"], "one below 1"),
         (["--repeats", "2"], "2 is too small"),
         (["--heads", "0"], "0 is too small"),
         (["--tokens", "0"], "0 is too small"),

@@ -15,11 +15,12 @@ import mlx.core as mx
 from tq_cert.cli import main
 from tq_cert.errors import OptionError
 from tq_cert.lanes.codecs import codec_of
-from tq_cert.lanes.forms import FORMS, WIDTHS, Candidate, candidates, parse_forms, parse_numbers
+from tq_cert.lanes.forms import FORMS, WIDTHS, Candidate, candidates, parse_forms
 from tq_cert.lanes.inner_product_bias.measure import errors
 from tq_cert.lanes.inner_product_bias.record import BiasReport, Estimate
 from tq_cert.lanes.inner_product_bias.settings import BiasSettings
 from tq_cert.lanes.inner_product_bias.theory import LLOYD_MAX_D_MSE, theory_of
+from tq_cert.lanes.lists import parse_numbers
 from tq_cert.lanes.quality.statistics import mean_interval
 
 VARIANCE_TIMES_D = {1: 1.5708, 2: 0.5708, 3: 0.1845, 4: 0.0543}
@@ -105,7 +106,7 @@ def test_theory_is_silent_where_it_has_no_formula() -> None:
 
 def test_lists_are_checked() -> None:
     assert parse_forms("mse, prod") == ("prod", "mse")
-    with pytest.raises(OptionError, match="names one twice"):
+    with pytest.raises(OptionError, match="'mse' comes twice"):
         parse_forms("mse,mse")
     with pytest.raises(OptionError, match="no list of numbers"):
         parse_numbers("--bits", "two")

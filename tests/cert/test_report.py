@@ -93,7 +93,7 @@ def bundle_page(bundle: Path, tmp_path_factory) -> Path:
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         assert main(["report", str(bundle), "--html", str(path), "--json"]) == 0
-    assert json.loads(output.getvalue()) == {"written": [str(path)], "verdict": "passed", "intact": True}
+    assert json.loads(output.getvalue()) == {"written": [str(path)], "verdict": "passed"}
     return path
 
 
@@ -166,7 +166,7 @@ def test_texts_from_reports_are_escaped() -> None:
     evil = "<script>alert(1)</script>&\"'"
     chart = Chart(evil, evil, evil, evil, (Curve(evil, (Point(1, 1, name=evil),)),))
     grid = Grid(evil, (evil,), ((evil,),), (evil,))
-    text = html(Page(evil, None, None, (evil,), ((evil, evil),), (Section(evil, evil, (chart,), (grid,)),)))
+    text = html(Page(evil, None, (evil,), ((evil, evil),), (Section(evil, evil, (chart,), (grid,)),)))
     found = Strict(text)
     assert "script" not in found.names
     assert entities.unescape(text).count(evil) >= 12
@@ -218,13 +218,13 @@ def test_columns_of_numbers_and_no_others_are_aligned_to_the_right() -> None:
     assert numeric_columns(grid) == (False, True, True, True, True, True, False, False)
 
 
-def test_a_bundle_with_a_fault_says_so_or_is_refused(bundle: Path, tmp_path: Path, capsys) -> None:
+def test_of_a_bundle_with_a_fault_no_page_is_made(bundle: Path, tmp_path: Path, capsys) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(bundle, broken)
     (broken / "manifest.json").write_bytes((broken / "manifest.json").read_bytes().replace(b"M3", b"M4"))
     assert main(["report", str(broken), "--html", str(tmp_path / "broken.html"), "--json"]) == 1
     error = json.loads(capsys.readouterr().out)["error"]
-    assert error["type"] == "UnreadableBundleError"
+    assert error["type"] == "FaultyBundleError"
     assert "manifest.json" in error["message"]
     assert not (tmp_path / "broken.html").exists()
 
@@ -243,6 +243,17 @@ def test_refusals(arguments, says, bundle: Path, tmp_path: Path, capsys) -> None
     assert main(["report", *filled]) == 2
     assert says in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_reports_of_attention_alone_have_their_charts_and_no_two_runs_share_a_curve() -> None:
+    (section,) = page_of_reports(ROOT / "docs" / "measurements" / "decode").sections
+    titles = [chart.title for chart in section.charts]
+    assert any("EPYC" in title for title in titles)
+    assert any("H200" in title for title in titles)
+    assert len(titles) == len(set(titles))
+    for curve in (curve for chart in section.charts for curve in chart.curves):
+        contexts = [point.x for point in curve.points]
+        assert contexts == sorted(set(contexts))
 
 
 def test_the_readmes_picture_is_what_the_reports_say(tmp_path: Path) -> None:

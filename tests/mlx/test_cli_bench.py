@@ -6,6 +6,8 @@ from tq_mlx.cli import main
 def test_arguments_and_exit_code_are_those_of_tq_cert(capfd):
     assert main(["bench", "quality", "--help"]) == 0
     assert "usage: tq-cert bench quality" in capfd.readouterr().out
+    assert main(["bench", "--help"]) == 0
+    assert "usage: tq-cert bench [-h] LANE" in capfd.readouterr().out
     assert main(["bench", "nonesuch"]) == 2
     assert "nonesuch" in capfd.readouterr().err
 

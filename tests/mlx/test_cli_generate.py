@@ -75,6 +75,11 @@ def test_wrong_arguments_exit_with_2(arguments, capsys):
     assert "usage:" in capsys.readouterr().err
 
 
+def test_a_file_that_is_not_there_is_said_as_other_commands_say_it(capsys):
+    assert main(["inspect", "nowhere.safetensors"]) == 2
+    assert capsys.readouterr().err == "tq-mlx: nowhere.safetensors: No such file or directory\n"
+
+
 def test_an_unknown_option_is_named_beside_those_of_the_subcommand(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["generate", "--model", "x", "--prompt", "x", "--max-token", "3", "--tmperature", "1"])

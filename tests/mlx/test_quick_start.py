@@ -71,8 +71,9 @@ def test_the_same_path_works_for_polarquant_and_gemma(load_instead):
 
 
 def words(name, model):
-    """Return the words of the README's line of a subcommand, its DIR a model's directory."""
-    return [model if word == "DIR" else word for word in COMMANDS[name]]
+    """Return the words of the README's line of a subcommand, its DIR a model's directory, its FILE that text."""
+    (text,) = re.findall(r"`FILE` a text such as `(\S+)`", TEXT)
+    return [{"DIR": model, "FILE": str(README.parent / text)}.get(word, word) for word in COMMANDS[name]]
 
 
 def test_each_subcommand_has_a_line():

@@ -174,6 +174,14 @@ def test_a_port_that_is_taken_is_said_at_once(real_model, capsys):
     assert f"cannot listen on 127.0.0.1:{port} (Address already in use" in capsys.readouterr().err
 
 
+def test_an_option_that_the_server_lacks_is_said_in_its_name(real_model, capsys):
+    options = ["--preset", "lloyd_k4v4", "--port", str(free_port()), "--", "--nonesuch"]
+    with pytest.raises(SystemExit) as raised:
+        main(["serve", "--model", real_model("llama"), *options])
+    assert raised.value.code == 2
+    assert "mlx_lm.server: error: unrecognized arguments: --nonesuch" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "http"])
 def test_a_port_that_is_none_is_a_usage_error(port, capsys):
     with pytest.raises(SystemExit) as raised:

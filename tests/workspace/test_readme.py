@@ -33,6 +33,15 @@ def test_the_advice_quotes_the_measurements():
             assert f"{float(cells[model][preset]):.{places}f}" == figure, (preset, model)
 
 
+def test_the_peak_that_the_limits_quote_is_measured():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    said, tokens = re.search(r"weights aside, was (\S+) of the dense one at (\S+) tokens", text).groups()
+    page = (ROOT / "docs/memory.md").read_text(encoding="utf-8")
+    (row,) = (line.split("|") for line in page.splitlines() if line.startswith("| preset:lloyd_k4v4 "))
+    assert f"{float(row[5]):.2f}" == said
+    assert f"{tokens.replace(',', '')} tokens of prompt" in page
+
+
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
 def test_tests_and_sources_that_a_page_names_are_there(page):
     text = (ROOT / page).read_text(encoding="utf-8")

@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from tq_cert.certification.stage_process import StageResult
-from tq_cert.certification.survey_process import Survey
 from tq_cert.evidence import Case, Environment, Model, Series, StageRun, digest_of, utc_now
 from tq_cert.evidence.policy.load import CURRENT, load_edition
+from tq_cert.inspection.scope import ModelSource
+from tq_cert.inspection.survey_process import Survey
 
 LINUX = Environment(
     system="Linux",
@@ -54,7 +55,7 @@ def main():
     run.run_stages = partial(run.run_stages, program=program)
     run.runtime.require = lambda: None
     run.survey = lambda chosen: Survey(machine, tuple(m for m in MODELS if m.family in {c.family for c in chosen}))
-    run.sources = lambda families, progress: tuple(run.ModelSource(name, "nowhere", name, None) for name in families)
+    run.sources = lambda families, progress: tuple(ModelSource(name, "nowhere", name, None) for name in families)
     sys.exit(cli(sys.argv[1:]))
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from fake_run import LINUX, write_results
 
@@ -14,6 +15,7 @@ from tq_cert.certification.plan import Plan
 from tq_cert.certification.runner import RunInUseError, in_use, run_stages
 from tq_cert.certification.table import Silent
 from tq_cert.evidence import utc_now
+from tq_cert.inspection.scope import ModelSource
 from tq_cert.stages.sizes import Sizes
 
 QUICK = Path(__file__).with_name("quick_stage.py")
@@ -35,6 +37,13 @@ def test_a_stage_that_takes_too_long_is_stopped(tmp_path, plan):
     began = time.monotonic()
     assert run_one(tmp_path, plan, program, limit=0.5) == "it was stopped after its limit of 0.5 seconds"
     assert time.monotonic() - began < 30
+
+
+def test_a_stage_that_reads_no_job_is_stopped_too(tmp_path, plan):
+    job = (ModelSource("llama", "x" * 2**20, None, None),)  # more than a pipe holds
+    program = (sys.executable, "-I", "-S", "-c", "import os, time; os.close(0); time.sleep(60)")
+    reason = run_one(tmp_path, msgspec.structs.replace(plan, sources=job), program, limit=0.5)
+    assert reason == "it was stopped after its limit of 0.5 seconds"
 
 
 def test_a_stage_that_dies_leaves_the_reason(tmp_path, plan):

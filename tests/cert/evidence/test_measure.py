@@ -11,6 +11,7 @@ from tq_cert.evidence.metrics import Measure
 
 SAMPLES = st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=40)
 SERIES = st.lists(SAMPLES, min_size=1, max_size=5)
+PAIRED = st.lists(st.tuples(st.floats(1e-6, 1e6), st.floats(1e-6, 1e6)), min_size=1, max_size=40)
 
 
 def series(name, values, preset="lloyd_k4v4", prompt=None, context=None, **changes):
@@ -63,15 +64,24 @@ def test_a_ratio_of_means_is_over_all_windows(many):
 
 
 @settings(max_examples=30)
-@given(many=st.lists(st.tuples(SAMPLES, SAMPLES), min_size=1, max_size=5))
-def test_the_largest_ratio_is_of_medians_at_one_context(many):
+@given(many=st.lists(PAIRED, min_size=1, max_size=5))
+def test_the_largest_ratio_is_the_median_of_those_taken_together_at_one_context(many):
     found = [
         one
-        for index, (ours, theirs) in enumerate(many)
+        for index, (ours, theirs) in enumerate(np.transpose(pairs).tolist() for pairs in many)
         for one in (series("s", ours, context=index), series("base", theirs, preset=None, context=index))
     ]
-    expected = max(np.median(ours) / np.median(theirs) for ours, theirs in many)
+    expected = max(np.median(np.divide(*np.transpose(pairs))) for pairs in many)
     np.testing.assert_allclose(value(Measure("m", "largest_ratio", "s", "base"), found), expected, rtol=1e-12)
+
+
+def test_turns_that_something_else_slowed_down_move_no_ratio():
+    slow = [3.0 if 3 <= turn < 8 else 1.0 for turn in range(9)]  # one turn more than half are slow for us, one less
+    ours, theirs = [1.05 * factor for factor in slow], list(slow)
+    theirs[7] = 1.0  # in this turn the slow time ended between the two
+    found = [series("s", ours, context=4096), series("base", theirs, None, context=4096)]
+    assert np.median(ours) / np.median(theirs) > 3
+    assert value(Measure("m", "largest_ratio", "s", "base", samples=8), found) == pytest.approx(1.05)
 
 
 def test_short_contexts_are_left_out():
@@ -122,8 +132,13 @@ def test_short_contexts_are_left_out():
         ),
         (
             Measure("m", "largest_ratio", "kl", "base", samples=2),
+            [*windows("kl", [[1.0, 2.0], [1.0]]), *windows("base", [[1.0, 2.0], [1.0]], None)],
+            "kl .llama, lloyd_k4v4, window 1. has 1 samples; it takes 2",
+        ),
+        (
+            Measure("m", "largest_ratio", "kl", "base"),
             [series("kl", [1.0, 2.0]), series("base", [1.0], None)],
-            "base .llama. has 1 samples; it takes 2",
+            "2 samples, its baseline 1",
         ),
     ],
 )

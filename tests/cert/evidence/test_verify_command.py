@@ -1,5 +1,6 @@
 """`tq-cert verify` and `tq-cert pack`: what they print and how they end, without MLX and without a network."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -86,6 +87,24 @@ def test_packing_makes_a_zip_file_that_verifies_and_is_not_written_over(certific
     before = archive.read_bytes()
     assert main(["pack", str(certificate), str(archive)]) == 2
     assert archive.read_bytes() == before
+
+
+@pytest.mark.parametrize("source", ["missing", "empty", "certificate.zip"])
+def test_what_is_no_bundles_directory_is_not_packed(source, certificate, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["pack", str(certificate), str(tmp_path / "certificate.zip")]) == 0
+    archive = tmp_path / "another.zip"
+    assert main(["pack", str(tmp_path / source), str(archive)]) == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path / source} is no bundle" in error
+    assert not archive.exists()
+
+
+def test_packing_says_as_json_what_it_wrote(certificate, tmp_path, capsys):
+    archive = tmp_path / "certificate.zip"
+    assert main(["pack", str(certificate), str(archive), "--json"]) == 0
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert json.loads(capsys.readouterr().out) == {"archive": str(archive), "sha256": digest}
 
 
 def test_terminal_sequences_in_a_bundle_are_not_printed(tmp_path, capsys):

@@ -12,9 +12,9 @@ from mlx.utils import tree_flatten, tree_map
 import tq_contract
 from kernel_executor.executor import run_by_executor
 from tiny_tokenizer import TinyTokenizer
-from tq_cert.certification.scope import ModelSource
 from tq_cert.evidence.gates import judge
 from tq_cert.evidence.policy.load import CURRENT, load_edition
+from tq_cert.inspection.scope import ModelSource
 from tq_cert.lanes.memory import generation
 from tq_cert.stages import attention_equivalence, cache_roundtrip, function_of, kernels, memory
 from tq_cert.stages.recorder import Recorder

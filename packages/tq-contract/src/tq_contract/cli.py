@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tq-contract",
         description="Show and check what TurboQuant for MLX promises.",
-        epilog="Exit status: 0 good, 1 findings, 2 wrong usage or unreadable file, 3 refused.",
+        epilog="Exit codes: 0 good, 1 findings, 2 wrong usage or unreadable file, 3 refused.",
     )
     parser.add_argument("--version", action="version", version=version("tq-contract"))
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -169,7 +169,7 @@ def run_server(arguments: Sequence[str], compression: Compression) -> None:
         exchanged(server, "ResponseGenerator", LastingResponseGenerator),
         exchanged(server, "_run_http_server", functools.partial(server._run_http_server, handler_class=RequestHandler)),
         exchanged(server, "scan_cache_dir", hub_cache),
-        exchanged(sys, "argv", ["", *arguments]),
+        exchanged(sys, "argv", ["mlx_lm.server", *arguments]),
     ):
         server.main()
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import msgspec
 
 import tq_contract
-from tq_cert.certification.scope import ModelSource
 from tq_cert.errors import FileAccessError, TqCertError
 from tq_cert.evidence import Environment, Manifest, Model, Refusal, Wheel, utc_now
 from tq_cert.evidence.policy.load import CURRENT, load_edition
 from tq_cert.evidence.refusals import refusals_of
-from tq_cert.lanes.files import write_whole
+from tq_cert.files import write_whole
+from tq_cert.inspection.scope import ModelSource
 from tq_cert.stages.sizes import Sizes
 
 PLAN = "plan.json"

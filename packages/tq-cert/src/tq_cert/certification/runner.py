@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -130,11 +130,10 @@ def completed(program: Sequence[str], job: StageJob, limit: float, log: Path) ->
     ):
         try:
             assert process.stdin is not None  # noqa: S101 (it is a pipe)
-            process.stdin.write(msgspec.json.encode(job) + b"\n")
-            process.stdin.flush()  # and left open: its end tells the process that this one is gone
+            with suppress(BrokenPipeError):  # it reads nothing: how it ends says why
+                process.stdin.write(msgspec.json.encode(job) + b"\n")
+                process.stdin.flush()  # and left open: its end tells the process that this one is gone
             status = process.wait(limit)
-        except BrokenPipeError:
-            status = process.wait()
         except subprocess.TimeoutExpired:
             stop(process)
             return f"it was stopped after its limit of {limit:g} seconds"

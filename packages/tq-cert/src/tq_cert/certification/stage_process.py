@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import msgspec
 
 import tq_contract
-from tq_cert.certification.scope import ModelSource
 from tq_cert.evidence import StageRun, digest_of, utc_now
+from tq_cert.inspection.scope import ModelSource
 from tq_cert.stages import function_of
 from tq_cert.stages.recorder import Recorder, StageNotRunError
 from tq_cert.stages.sizes import Sizes
@@ -62,11 +63,14 @@ def leave_with_parent() -> None:
 
 
 def run_stage(job: StageJob) -> StageResult:
-    """Measure; an error of the stage's own becomes its reason, beside what it had measured until then."""
+    """Measure; an error of the stage's own becomes its reason, beside what it had measured until then.
+
+    Where the error came from is printed on standard error, which is the stage's log.
+    """
     started, recorder = utc_now(), Recorder()
     environment, status, reason, needs = "0" * 64, "measured", None, None
     try:
-        from tq_cert.certification.environment import survey  # loads MLX
+        from tq_cert.inspection.environment import survey  # loads MLX
         from tq_cert.stages.setting import Setting
 
         environment = digest_of(survey())
@@ -76,6 +80,7 @@ def run_stage(job: StageJob) -> StageResult:
     except StageNotRunError as cause:
         status, reason, needs = "not_run", str(cause), "metal"
     except Exception as error:
+        traceback.print_exc()
         status, reason = "failed", f"{type(error).__name__}: {error}"
     run = StageRun(
         schema_version=1,

@@ -9,12 +9,13 @@ from tq_cert.commands.bench_arguments import add_counts, add_lists, add_output, 
 from tq_cert.commands.bench_run import publish, timed
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
-from tq_cert.lanes.decode.document import run as with_provenance
 from tq_cert.lanes.decode.plot import write_plot
 from tq_cert.lanes.decode.record import DecodeReport
-from tq_cert.lanes.decode.settings import DecodeSettings, parse_numbers, parse_shape
+from tq_cert.lanes.decode.settings import DecodeSettings, parse_shape
+from tq_cert.lanes.decode.table import grids
 from tq_cert.lanes.encode.presets import own_presets, parse_presets
-from tq_cert.lanes.sweep.plot import check_plot
+from tq_cert.lanes.lists import parse_numbers
+from tq_cert.lanes.plots import check_plot
 
 DEFAULTS = DecodeSettings(device="cpu", presets=own_presets())
 SHAPES = tuple(f"{s.query_heads},{s.kv_heads},{s.head_dim}" for s in DEFAULTS.shapes)
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure; print, write or draw the report."""
     presets = parse_presets(arguments.presets)
     numbers = {
-        name: parse_numbers(option, text)
+        name: () if text == "none" else parse_numbers(option, text)
         for name, option, text in (
             ("contexts", "--contexts", arguments.contexts),
             ("batches", "--batch", arguments.batch),
@@ -93,5 +94,5 @@ def run(arguments: argparse.Namespace) -> int:
     report: DecodeReport = timed("decode", decode_rows, settings, arguments.model, quiet=arguments.json)
     if arguments.plot is not None:
         write_plot(report, arguments.plot)
-    publish(arguments, report, with_provenance(1, report))
+    publish(arguments, report, grids(report))
     return EXIT_GOOD

@@ -10,9 +10,9 @@ from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
 from tq_cert.lanes.dense_vs_tq.record import CompareScope, CompareSettings
 from tq_cert.lanes.dense_vs_tq.table import grids
-from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, TextInfo, now
-from tq_cert.lanes.forms import parse_numbers
+from tq_cert.lanes.envelope import TextInfo, report_of
 from tq_cert.lanes.journal import Journal, journal_path
+from tq_cert.lanes.lists import parse_numbers
 from tq_cert.lanes.memory.record import DTYPES, MemoryRow
 from tq_cert.lanes.quality.methods import names_of, parse_methods
 from tq_cert.lanes.texts import read_text
@@ -72,15 +72,13 @@ def run(arguments: argparse.Namespace) -> int:
     with open_progress(quiet=arguments.json, unit="runs") as progress:
         runs = compare(located, text, arguments.text, methods, scope, provenance, journal, progress)
     first = next(iter(runs.values()))[0]
-    report = Envelope(
-        lane="dense_vs_tq",
-        schema_version=SCHEMA_VERSION,
-        created=now(),
-        settings=CompareSettings(scope, names_of(methods)),
-        provenance=provenance,
+    report = report_of(
+        "dense_vs_tq",
+        CompareSettings(scope, names_of(methods)),
+        provenance,
+        compare_rows(runs),
         model=first.model,
         text=TextInfo(text.name, text.sha256, scope.contexts[-1], first.bos),
-        rows=compare_rows(runs),
     )
     publish(arguments, report, grids(report))
     journal.discard()

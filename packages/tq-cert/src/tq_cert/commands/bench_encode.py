@@ -7,10 +7,11 @@ from tq_cert.commands.bench_arguments import add_counts, add_output, add_researc
 from tq_cert.commands.bench_run import publish, timed
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
-from tq_cert.lanes.encode.presets import own_presets, parse_head_dims, parse_presets
+from tq_cert.lanes.encode.presets import own_presets, parse_presets
 from tq_cert.lanes.encode.record import EncodeReport
 from tq_cert.lanes.encode.settings import HEAD_DIMS, EncodeSettings
 from tq_cert.lanes.encode.table import grids
+from tq_cert.lanes.lists import parse_numbers
 
 DEFAULTS = EncodeSettings(presets=())
 
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure; print or write the report."""
     settings = EncodeSettings(
         presets=own_presets() if arguments.presets is None else parse_presets(arguments.presets),
-        head_dims=parse_head_dims(arguments.head_dims),
+        head_dims=parse_numbers("--head-dims", arguments.head_dims),
         heads=arguments.heads,
         tokens=arguments.tokens,
         repeats=arguments.repeats,

@@ -7,10 +7,11 @@ from tq_cert.commands.bench_arguments import add_counts, add_lists, add_output
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
-from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, now
-from tq_cert.lanes.forms import candidates, parse_forms, parse_numbers
+from tq_cert.lanes.envelope import report_of
+from tq_cert.lanes.forms import candidates, parse_forms
 from tq_cert.lanes.inner_product_bias.settings import BiasSettings
 from tq_cert.lanes.inner_product_bias.table import grids
+from tq_cert.lanes.lists import parse_numbers
 from tq_cert.progress import open_progress
 
 DEFAULTS = BiasSettings()
@@ -58,6 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
     provenance = runtime.provenance()
     with open_progress(quiet=arguments.json, unit="codecs") as progress, runtime.refusals():
         rows = bias_rows(settings, progress)
-    report = Envelope("inner_product_bias", SCHEMA_VERSION, now(), settings, provenance, None, None, rows)
+    report = report_of("inner_product_bias", settings, provenance, rows)
     publish(arguments, report, grids(report))
     return EXIT_GOOD

@@ -9,12 +9,12 @@ from tq_cert.commands.bench_arguments import RESUMED, add_model, add_output, add
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
-from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, TextInfo, now
-from tq_cert.lanes.forms import parse_numbers
+from tq_cert.lanes.envelope import TextInfo, report_of
 from tq_cert.lanes.journal import Journal, journal_path
 from tq_cert.lanes.kv_paper_eval.record import Probe
 from tq_cert.lanes.kv_paper_eval.settings import METHODS, TIERS, EvalScope, EvalSettings
 from tq_cert.lanes.kv_paper_eval.table import grids
+from tq_cert.lanes.lists import parse_numbers
 from tq_cert.lanes.quality.methods import default_methods, names_of, parse_methods
 from tq_cert.lanes.quality.settings import LAYERS, MODES
 from tq_cert.lanes.texts import begins_with_bos, read_text
@@ -73,17 +73,14 @@ def run(arguments: argparse.Namespace) -> int:
     provenance = runtime.provenance()
     with open_progress(quiet=arguments.json, unit="prompts") as progress, runtime.refusals():
         rows = eval_rows(loaded, text, methods, scope, provenance, journal, progress)
-    report = Envelope(
-        lane="kv_paper_eval",
-        schema_version=SCHEMA_VERSION,
-        created=now(),
-        settings=EvalSettings(arguments.tier, scope, names_of(methods)),
-        provenance=provenance,
+    tokens, bos = sum(scope.contexts) * scope.haystacks, bool(begins_with_bos(loaded.tokenizer))
+    report = report_of(
+        "kv_paper_eval",
+        EvalSettings(arguments.tier, scope, names_of(methods)),
+        provenance,
+        rows,
         model=loaded.info,
-        text=TextInfo(
-            text.name, text.sha256, sum(scope.contexts) * scope.haystacks, bool(begins_with_bos(loaded.tokenizer))
-        ),
-        rows=rows,
+        text=TextInfo(text.name, text.sha256, tokens, bos),
     )
     publish(arguments, report, grids(report))
     journal.discard()

@@ -7,7 +7,7 @@ from tq_cert.commands.bench_arguments import add_counts, add_model, add_output, 
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
-from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, now
+from tq_cert.lanes.envelope import report_of
 from tq_cert.lanes.layer_error.record import LayerErrorSettings
 from tq_cert.lanes.layer_error.table import grids
 from tq_cert.lanes.quality.methods import names_of, parse_methods
@@ -59,6 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
     provenance = runtime.provenance()
     with open_progress(quiet=arguments.json, unit="methods") as progress, runtime.refusals():
         rows = layer_error_rows(loaded, windows, methods, settings, progress)
-    report = Envelope("layer_error", SCHEMA_VERSION, now(), settings, provenance, loaded.info, windows.info, rows)
+    report = report_of("layer_error", settings, provenance, rows, model=loaded.info, text=windows.info)
     publish(arguments, report, grids(report))
     return EXIT_GOOD

@@ -10,7 +10,7 @@ from tq_cert.commands.bench_arguments import add_counts, add_methods, add_model,
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
-from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, TextInfo, now
+from tq_cert.lanes.envelope import TextInfo, report_of
 from tq_cert.lanes.memory.record import DTYPES, Job, MemoryScope, MemorySettings
 from tq_cert.lanes.memory.table import grids
 from tq_cert.lanes.quality.methods import names_of, parse_methods
@@ -63,15 +63,13 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     with open_progress(quiet=arguments.json, unit="runs") as progress:
         rows = memory_rows(jobs, progress)
-    report = Envelope(
-        lane="memory",
-        schema_version=SCHEMA_VERSION,
-        created=now(),
-        settings=MemorySettings(scope, names_of(methods)),
-        provenance=runtime.provenance(),
+    report = report_of(
+        "memory",
+        MemorySettings(scope, names_of(methods)),
+        runtime.provenance(),
+        rows,
         model=rows[0].model,
         text=TextInfo(text.name, text.sha256, scope.context, rows[0].bos),
-        rows=rows,
     )
     publish(arguments, report, grids(report))
     return EXIT_GOOD

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from tq_cert.files import write_whole
 from tq_cert.lanes import runtime
-from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, ModelInfo, TextInfo, now, to_json
-from tq_cert.lanes.files import write_whole
+from tq_cert.lanes.envelope import Envelope, ModelInfo, TextInfo, report_of, to_json
 from tq_cert.lanes.journal import Journal, journal_path
 from tq_cert.lanes.provenance import Provenance
 from tq_cert.lanes.quality.methods import Method
@@ -33,7 +33,7 @@ class Measured:
 
     def envelope(self, lane: str, settings: Settings, rows: tuple[Row, ...]) -> Envelope[Settings, Row]:
         """The report of a lane that made its rows from these."""
-        return Envelope(lane, SCHEMA_VERSION, now(), settings, self.provenance, self.model, self.text, rows)
+        return report_of(lane, settings, self.provenance, rows, model=self.model, text=self.text)
 
 
 def measure(
@@ -73,8 +73,7 @@ def timed(
     provenance = runtime.provenance()
     with open_progress(quiet=quiet, unit="turns") as progress, runtime.refusals():
         rows = rows_of(settings, loaded, progress)
-    info = None if loaded is None else loaded.info
-    return Envelope(lane, SCHEMA_VERSION, now(), settings, provenance, info, None, rows)
+    return report_of(lane, settings, provenance, rows, model=None if loaded is None else loaded.info)
 
 
 def publish(arguments: argparse.Namespace, report: Envelope[Settings, Row], grids: Iterable[Grid]) -> None:

@@ -8,9 +8,10 @@ from tq_cert.commands import Subcommands
 from tq_cert.commands.bench_arguments import RESUMED, add_model, add_output, add_scope, scope_of
 from tq_cert.commands.bench_run import measure, publish
 from tq_cert.errors import EXIT_GOOD, OptionError
+from tq_cert.lanes.plots import check_plot
 from tq_cert.lanes.quality.methods import Method, names_of, parse_methods
 from tq_cert.lanes.sweep.grid import CODECS, LEVERS, Codec, Lever, bits_list, make_grid, names_list
-from tq_cert.lanes.sweep.plot import check_plot, write_plot
+from tq_cert.lanes.sweep.plot import write_plot
 from tq_cert.lanes.sweep.record import SweepSettings, sweep_rows
 from tq_cert.lanes.sweep.table import grids
 

@@ -8,8 +8,9 @@ from tq_cert.commands.bench_arguments import add_counts, add_lists, add_output
 from tq_cert.commands.bench_run import publish
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
-from tq_cert.lanes.envelope import SCHEMA_VERSION, Envelope, now
-from tq_cert.lanes.forms import candidates, parse_forms, parse_numbers
+from tq_cert.lanes.envelope import report_of
+from tq_cert.lanes.forms import candidates, parse_forms
+from tq_cert.lanes.lists import parse_numbers
 from tq_cert.lanes.vector_search.record import SearchReport
 from tq_cert.lanes.vector_search.settings import SearchSettings
 from tq_cert.lanes.vector_search.table import grids
@@ -76,5 +77,4 @@ def measure(settings: SearchSettings, embedding_of: str | None, *, quiet: bool) 
     provenance = runtime.provenance()
     with open_progress(quiet=quiet, unit="steps") as progress, runtime.refusals():
         rows = search_rows(vectors, settings, progress)
-    info = None if loaded is None else loaded.info
-    return Envelope("vector_search", SCHEMA_VERSION, now(), settings, provenance, info, None, rows)
+    return report_of("vector_search", settings, provenance, rows, model=None if loaded is None else loaded.info)

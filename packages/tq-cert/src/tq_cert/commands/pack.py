@@ -1,6 +1,7 @@
 """`tq-cert pack BUNDLE ZIP`: a bundle's directory as the one form of zip file that `tq-cert verify` takes."""
 
 import argparse
+import json
 from pathlib import Path
 
 from tq_cert.commands import Subcommands
@@ -17,11 +18,12 @@ def add_parser(subcommands: Subcommands) -> None:
     )
     parser.add_argument("bundle", type=Path, help="the bundle's directory")
     parser.add_argument("archive", type=Path, help="the zip file to write")
+    parser.add_argument("--json", action="store_true", help="print the file's path and SHA-256 as one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the file and print its path."""
-    pack(arguments.bundle, arguments.archive)
-    print(arguments.archive)
+    digest = pack(arguments.bundle, arguments.archive)
+    print(json.dumps({"archive": str(arguments.archive), "sha256": digest}) if arguments.json else arguments.archive)
     return EXIT_GOOD

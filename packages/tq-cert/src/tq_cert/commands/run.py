@@ -1,8 +1,6 @@
 """`tq-cert run`: every stage of certification, and a bundle of what they measured."""
 
 import argparse
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -10,16 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 
 import tq_contract
-from tq_cert.certification.checkout import find_checkout
-from tq_cert.certification.installation import wheels
 from tq_cert.certification.plan import Plan, begin_or_resume
 from tq_cert.certification.refusals import CertificationRefusedError, described
 from tq_cert.certification.runner import clear, in_use, run_stages
-from tq_cert.certification.scope import ModelSource, parse_families, sources
-from tq_cert.certification.survey_process import Survey
 from tq_cert.certification.table import open_table
 from tq_cert.commands import Subcommands
-from tq_cert.errors import EXIT_FINDINGS, EXIT_GOOD, EXIT_REFUSED, MeasurementProcessError, OptionError
+from tq_cert.errors import EXIT_FINDINGS, EXIT_GOOD, EXIT_REFUSED, OptionError
 from tq_cert.evidence import StageRecord, utc_now
 from tq_cert.evidence.archive import pack
 from tq_cert.evidence.bundle import seal
@@ -28,6 +22,10 @@ from tq_cert.evidence.policy.load import CURRENT, load_edition
 from tq_cert.evidence.refusals import is_rehearsal
 from tq_cert.evidence.signing import Signer, load_signer
 from tq_cert.evidence.verdict import Verdict, derive
+from tq_cert.inspection.checkout import find_checkout
+from tq_cert.inspection.installation import wheels
+from tq_cert.inspection.scope import parse_families, sources
+from tq_cert.inspection.survey_process import survey
 from tq_cert.lanes import runtime
 from tq_cert.progress import open_progress
 from tq_cert.stages import SECONDS
@@ -35,7 +33,6 @@ from tq_cert.stages.sizes import Sizes
 
 OUT = Path("artifacts/runtime-cert")
 RUN, TRIAL, BUNDLE, ARCHIVE = "run", "trial", "bundle", "bundle.zip"
-SURVEY = (sys.executable, "-m", "tq_cert.certification.survey_process")
 EXIT_CODES = {"passed": EXIT_GOOD, "rehearsal": EXIT_GOOD, "refused": EXIT_REFUSED}
 
 
@@ -119,17 +116,6 @@ def plan_of(families: tuple[str, ...], arguments: argparse.Namespace) -> Plan:
         sizes=Sizes(),
         environment=surveyed.environment,
     )
-
-
-def survey(chosen: tuple[ModelSource, ...]) -> Survey:
-    """The machine and the models, as a process with MLX finds them."""
-    done = subprocess.run(  # noqa: S603 (our own module)
-        SURVEY, input=msgspec.json.encode(chosen), capture_output=True, check=False
-    )
-    if done.returncode:
-        message = done.stderr.decode(errors="replace").strip().split("\n")[-1]
-        raise MeasurementProcessError("survey", done.returncode, message)
-    return msgspec.json.decode(done.stdout, type=Survey)
 
 
 def refuse_in_vain(plan: Plan) -> None:

@@ -63,8 +63,7 @@ def _show(report: Report) -> None:
 def _stages(stages: tuple[StageOutcome, ...]) -> Table:
     table = Table("stage", "outcome", "gates kept", "problems")
     for stage in stages:
-        kept = f"{sum(gate.kept for gate in stage.gates)} of {len(stage.gates)}" if stage.gates else ""
-        table.add_row(stage.stage, stage.outcome, kept, _shown("\n".join(stage.problems)))
+        table.add_row(stage.stage, stage.outcome, stage.gates_kept, _shown("\n".join(stage.problems)))
     return table
 
 

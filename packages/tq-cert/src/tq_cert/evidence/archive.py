@@ -9,18 +9,23 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tq_cert.errors import FileAccessError
+from tq_cert.errors import FileAccessError, OptionError
+from tq_cert.evidence.canonical import sha256
 from tq_cert.evidence.errors import BundleExistsError
-from tq_cert.lanes.files import write_whole
+from tq_cert.evidence.paths import MANIFEST
+from tq_cert.files import write_whole
 
 
-def pack(bundle: Path, archive: Path) -> None:
-    """Write a bundle's directory as a zip file.
+def pack(bundle: Path, archive: Path) -> str:
+    """Write a bundle's directory as a zip file, and return its SHA-256.
 
     Raises:
+        OptionError: `bundle` is not the directory of a bundle.
         BundleExistsError: there is something at `archive`.
         FileAccessError: a file cannot be read or written.
     """
+    if not (bundle / MANIFEST).is_file():
+        raise OptionError("bundle", f"{bundle} is no bundle: it has no {MANIFEST}", "name the directory of a bundle")
     if archive.exists():
         raise BundleExistsError(str(archive))
     try:
@@ -28,7 +33,9 @@ def pack(bundle: Path, archive: Path) -> None:
         files = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in found}
     except OSError as error:
         raise FileAccessError(str(bundle), error) from error
-    write_whole(archive, packed(files))
+    content = packed(files)
+    write_whole(archive, content)
+    return sha256(content)
 
 
 def packed(files: Mapping[str, bytes]) -> bytes:

@@ -27,7 +27,7 @@ from tq_cert.evidence.statement import PolicyClaim, statement_of
 from tq_cert.evidence.verdict import Verdict, derive
 from tq_cert.evidence.verification.faults import RejectedError
 from tq_cert.evidence.verification.verify import verify_files
-from tq_cert.lanes.files import write_whole
+from tq_cert.files import write_whole
 
 
 def seal(run: Path, manifest: Manifest, bundle: Path, signer: Signer | None = None) -> Verdict:

@@ -27,11 +27,6 @@ class DsseEnvelope(EvidenceRecord, frozen=True):
     signatures: tuple[Signature, ...]
 
 
-def payload_of(envelope: DsseEnvelope) -> bytes | None:
-    """The statement's bytes; None where the payload is not base64 as it is written."""
-    return from_base64(envelope.payload)
-
-
 def signed_bytes(payload: bytes) -> bytes:
     """What a signature is made over: DSSE's pre-authentication encoding of the payload type and the payload."""
     kind = PAYLOAD_TYPE.encode()

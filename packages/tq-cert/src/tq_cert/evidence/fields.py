@@ -7,13 +7,14 @@ from msgspec import Meta, Struct
 # The end of the text in every dialect; `$` alone lets a final line break pass in Python.
 END = r"$(?!\n)"
 
+# A path within a bundle: it leads nowhere else, is not hidden, and is the same on every system.
+PATH = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*"
+
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*" + END)]
 Sha256: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}" + END)]
 Commit: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}" + END)]
-FilePath: TypeAlias = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*" + END)
-]
+FilePath: TypeAlias = Annotated[str, Meta(pattern="^" + PATH + END)]
 Time: TypeAlias = Annotated[
     str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}\+00:00" + END)
 ]

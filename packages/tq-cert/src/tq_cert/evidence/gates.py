@@ -34,6 +34,21 @@ class GateResult(msgspec.Struct, frozen=True):
     kept: bool
     problem: str | None
 
+    @property
+    def whose(self) -> str:
+        """Family and preset, as far as there are any."""
+        return ", ".join(name for name in (self.family, self.preset) if name)
+
+    @property
+    def wanted(self) -> str:
+        """The bound in words, such as "at most 1.1"."""
+        return in_words(self.bound, self.limit)
+
+
+def in_words(bound: str, limit: float) -> str:
+    """A bound as people read it."""
+    return f"{bound.replace('_', ' ')} {limit:g}"
+
 
 def judge(
     stage: StagePolicy, series: Sequence[Series], families: Sequence[str], edition: Edition
@@ -60,7 +75,7 @@ def _result(
     except NotMeasurableError as error:
         return GateResult(gate.metric, family, preset, gate.bound, gate.value, None, 0, kept=False, problem=str(error))
     kept = _keeps(value, gate)
-    problem = None if kept else f"{value:.6g} is not {gate.bound.replace('_', ' ')} {gate.value:g}"
+    problem = None if kept else f"{value:.6g} is not {in_words(gate.bound, gate.value)}"
     return GateResult(gate.metric, family, preset, gate.bound, gate.value, value, samples, kept, problem)
 
 

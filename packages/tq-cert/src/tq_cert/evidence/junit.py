@@ -62,8 +62,7 @@ def _cases(record: StageRecord) -> Iterator[_Test]:
 
 
 def _gate(stage: str, gate: GateResult) -> _Test:
-    whose = ", ".join(name for name in (gate.family, gate.preset) if name)
-    name = f"{gate.metric} {gate.bound.replace('_', ' ')} {gate.limit:g}{f' ({whose})' if whose else ''}"
+    name = f"{gate.metric} {gate.wanted}{f' ({gate.whose})' if gate.whose else ''}"
     return _Test(f"{stage}.gates", name, 0.0, None if gate.kept else "failure", gate.problem or "")
 
 

@@ -69,22 +69,27 @@ def _of_samples(measure: Measure, series: Sequence[Series], samples: Sequence[fl
 
 
 def _against_baseline(measure: Measure, pairs: Sequence[Pair]) -> float:
-    if measure.how == "ratio_of_means":
-        return _ratio_of_means(pairs)
-    for one in (one for pair in pairs for one in pair):
-        if len(one.values) < measure.samples:
-            raise NotMeasurableError(f"{_described(one)} has {len(one.values)} samples; it takes {measure.samples}")
-    return max(
-        _ratio(statistics.median(one.values), statistics.median(baseline.values), (one, baseline))
-        for one, baseline in pairs
-    )
-
-
-def _ratio_of_means(pairs: Sequence[Pair]) -> float:
     for one, baseline in pairs:
         if len(one.values) != len(baseline.values):
             counts = f"{len(one.values)} samples, its baseline {len(baseline.values)}"
             raise NotMeasurableError(f"{_described(one)} has {counts}")
+    if measure.how == "ratio_of_means":
+        return _ratio_of_means(pairs)
+    for one, _ in pairs:
+        if len(one.values) < measure.samples:
+            raise NotMeasurableError(f"{_described(one)} has {len(one.values)} samples; it takes {measure.samples}")
+    return max(_median_ratio(pair) for pair in pairs)
+
+
+def _median_ratio(pair: Pair) -> float:
+    """Of the ratios of samples taken in one turn: what slows some turns down slows both sides of their ratios."""
+    one, baseline = pair
+    return statistics.median(
+        _ratio(upper, lower, pair) for upper, lower in zip(one.values, baseline.values, strict=True)
+    )
+
+
+def _ratio_of_means(pairs: Sequence[Pair]) -> float:
     upper = statistics.fmean(value for one, _ in pairs for value in one.values)
     lower = statistics.fmean(value for _, baseline in pairs for value in baseline.values)
     return _ratio(upper, lower, pairs[0])

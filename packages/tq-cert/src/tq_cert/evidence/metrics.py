@@ -2,7 +2,7 @@
 
 A metric is computed for every family and preset that its threshold holds for, from the series of that family and
 preset alone. A baseline's series have no preset; each is paired with the series of the same family, context, prompt and
-seed. `samples` is the fewest that mean something: in all, or on either side of every pair for `largest_ratio`.
+seed, sample by sample. `samples` is the fewest that mean something: in all, or of every pair for `largest_ratio`.
 """
 
 from typing import Literal, TypeAlias
@@ -28,7 +28,8 @@ class Measure(EvidenceRecord, frozen=True):
     Attributes:
         metric: of the contract.
         how: of all samples: their sum, mean, 99th percentile, largest, smallest, or number of different values;
-            the number of series; the mean over the baseline's mean; the largest ratio of medians over all pairs.
+            the number of series; the mean over the baseline's mean; or, of the median ratios of samples to those of
+            the baseline that were taken with them, the largest over all pairs of series.
         series: name of the series that are read.
         baseline: name of the series of the other run, or None.
         samples: the fewest that are enough.

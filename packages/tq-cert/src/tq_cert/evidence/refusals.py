@@ -9,7 +9,6 @@ from tq_cert.evidence.manifest import Environment, Model, Refusal, Wheel
 from tq_cert.evidence.policy.edition import Edition
 from tq_contract import admits
 
-DISTRIBUTIONS = ("tq-contract", "tq-core", "tq-mlx", "tq-cert")
 HARDWARE = frozenset({"not_apple_silicon", "virtual_gpu"})
 
 
@@ -50,7 +49,7 @@ def _installation(environment: Environment, wheels: Sequence[Wheel], edition: Ed
     if environment.editable:
         yield Refusal("editable_install", ", ".join(environment.editable))
     named = {wheel.distribution for wheel in wheels if wheel.version == edition.release}
-    if missing := [name for name in DISTRIBUTIONS if name not in named]:
+    if missing := [name for name in edition.distributions if name not in named]:
         yield Refusal("missing_wheels", f"no wheel of release {edition.release} for {', '.join(missing)}")
     if environment.dirty:
         yield Refusal("dirty_tree", "the checkout differs from its commit")

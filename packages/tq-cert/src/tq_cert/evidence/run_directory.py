@@ -5,7 +5,6 @@ next run of the stage replaces; a line that is cut off is dropped. So a run goes
 nothing that is half written is ever read.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,8 +19,7 @@ from tq_cert.evidence.manifest import Environment
 from tq_cert.evidence.paths import LOG, artifact_problem, record_path
 from tq_cert.evidence.reading import NotARecordError, decode
 from tq_cert.evidence.stage_record import Artifact, StageRecord, StageRun
-from tq_cert.lanes.files import write_whole
-from tq_cert.lanes.journal import drop_broken_end
+from tq_cert.files import append_line, drop_broken_end, write_whole
 
 
 class Link(EvidenceRecord, frozen=True):
@@ -70,7 +68,7 @@ def append_stage(
     for path, artifact in files.items():
         write_whole(directory / path, artifact)
     write_whole(directory / record_path(run.stage), content)
-    _log(directory / LOG, Link(run.stage, record_path(run.stage), sha256(content), previous))
+    append_line(directory / LOG, encode_line(Link(run.stage, record_path(run.stage), sha256(content), previous)))
     return record
 
 
@@ -144,13 +142,3 @@ def _valid(record: StageRecord) -> StageRecord:
     except (UnicodeEncodeError, OverflowError) as error:  # half a surrogate pair, or more than 64 bits
         problems = [str(error)]
     raise InvalidRecordError(f"the record of stage {record.stage!r}", problems)
-
-
-def _log(path: Path, link: Link) -> None:
-    try:
-        with path.open("ab") as file:
-            file.write(encode_line(link))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise FileAccessError(str(path), error) from error

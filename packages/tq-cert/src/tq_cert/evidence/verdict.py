@@ -33,6 +33,11 @@ class StageOutcome(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
     gates: tuple[GateResult, ...]
 
+    @property
+    def gates_kept(self) -> str:
+        """How many of how many, such as "6 of 7"; empty where none was measured."""
+        return f"{sum(gate.kept for gate in self.gates)} of {len(self.gates)}" if self.gates else ""
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """What the whole run comes to.
@@ -116,5 +121,4 @@ def _missing_files(record: StageRecord, stage: StagePolicy) -> Iterator[str]:
 
 
 def _described(gate: GateResult) -> str:
-    whose = ", ".join(name for name in (gate.family, gate.preset) if name)
-    return f"{gate.metric}{f' ({whose})' if whose else ''}: {gate.problem}"
+    return f"{gate.metric}{f' ({gate.whose})' if gate.whose else ''}: {gate.problem}"

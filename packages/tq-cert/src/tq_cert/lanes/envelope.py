@@ -76,10 +76,31 @@ class Envelope(msgspec.Struct, Generic[Settings, Row], frozen=True, forbid_unkno
     text: TextInfo | None
     rows: tuple[Row, ...]
 
+    @property
+    def model_name(self) -> str:
+        """The model's name; a question mark for a lane without one."""
+        return self.model.name if self.model else "?"
 
-def now() -> str:
-    """The time in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    @property
+    def origin(self) -> str:
+        """Where the numbers come from, in one line for people: when, on what, from which sources, weights and text."""
+        line = f"{self.created}, {self.provenance.line}; sources {self.provenance.sources_sha256[:16]}…"
+        line += f", weights {self.model.weights_sha256[:16]}…" if self.model else ""
+        return line + (f", text {self.text.name}, SHA-256 {self.text.sha256[:16]}…" if self.text else "")
+
+
+def report_of(
+    lane: str,
+    settings: Settings,
+    provenance: Provenance,
+    rows: tuple[Row, ...],
+    *,
+    model: ModelInfo | None = None,
+    text: TextInfo | None = None,
+) -> Envelope[Settings, Row]:
+    """The report of what was measured until now."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Envelope(lane, SCHEMA_VERSION, created, settings, provenance, model, text, rows)
 
 
 def to_json(envelope: Envelope[Settings, Row]) -> bytes:

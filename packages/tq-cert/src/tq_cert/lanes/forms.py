@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from tq_cert.errors import OptionError
+from tq_cert.lanes.lists import parse_names
 
 Form = Literal["prod", "mse", "mse_search", "uniform", "polar"]
 FORMS: tuple[Form, ...] = ("prod", "mse", "mse_search", "uniform", "polar")
@@ -54,30 +55,10 @@ def candidates(forms: tuple[Form, ...], bits: tuple[int, ...]) -> tuple[Candidat
 
 
 def parse_forms(text: str) -> tuple[Form, ...]:
-    """The forms of a list with commas between.
+    """The forms of a list with commas between, in the order of FORMS.
 
     Raises:
         OptionError: one is unknown, or comes twice.
     """
-    names = tuple(part.strip() for part in text.split(","))
-    found: tuple[Form, ...] = tuple(form for form in FORMS if names.count(form))
-    if len(found) < len(names):
-        raise OptionError(
-            "--codecs", f"{text!r} names one twice or one that is none", f"choose from {', '.join(FORMS)}"
-        )
-    return found
-
-
-def parse_numbers(option: str, text: str) -> tuple[int, ...]:
-    """The whole positive numbers of a list with commas between.
-
-    Raises:
-        OptionError: one is no such number, or comes twice.
-    """
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise OptionError(option, f"{text!r} is no list of numbers", "write it like 2,4") from error
-    if len(set(numbers)) < len(numbers) or min(numbers) < 1:
-        raise OptionError(option, f"{text!r} names a number twice or one below 1", "name each once, from 1 on")
-    return numbers
+    names = parse_names("--codecs", text, FORMS)
+    return tuple(form for form in FORMS if form in names)

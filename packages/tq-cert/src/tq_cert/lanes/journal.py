@@ -5,13 +5,13 @@ belongs to other settings and is left alone. The file goes when the report is wr
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from tq_cert.errors import FileAccessError
+from tq_cert.files import append_line, drop_broken_end
 
 T = TypeVar("T")
 
@@ -56,14 +56,7 @@ class Journal(Generic[T]):
         self.found[key] = measurement
         if self.path is None:
             return
-        line = Line(key, measurement)
-        try:
-            with self.path.open("ab") as file:
-                file.write(msgspec.json.encode(line) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise FileAccessError(str(self.path), error) from error
+        append_line(self.path, msgspec.json.encode(Line(key, measurement)) + b"\n")
 
     def discard(self) -> None:
         """Remove the file: the report is written."""
@@ -74,14 +67,6 @@ class Journal(Generic[T]):
 def journal_path(report: Path | None) -> Path | None:
     """Where the journal of a report lies that will be written to this path."""
     return None if report is None else report.with_name(f"{report.name}.partial")
-
-
-def drop_broken_end(path: Path) -> None:
-    """Cut off a last line that a killed run left unfinished."""
-    if path.exists():
-        with path.open("r+b") as file:
-            content = file.read()
-            file.truncate(content.rfind(b"\n") + 1)
 
 
 def read(path: Path, kind: type[T]) -> dict[str, T]:

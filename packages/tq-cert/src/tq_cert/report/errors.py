@@ -18,10 +18,13 @@ class NothingToReportError(TqCertError):
         )
 
 
-class UnreadableBundleError(TqCertError):
-    """A bundle with faults that leave nothing to show."""
+class FaultyBundleError(TqCertError):
+    """A bundle that has faults."""
 
     exit_code = EXIT_FINDINGS
 
     def __init__(self, bundle: str, faults: Sequence[str]) -> None:
-        super().__init__(f"{bundle}: {'; '.join(faults[:SHOWN])}", "see all of it with tq-cert verify")
+        super().__init__(
+            f"{bundle}: {'; '.join(faults[:SHOWN])}",
+            f"trust nothing in it; see every fault with: tq-cert verify {bundle}",
+        )

@@ -1,4 +1,4 @@
-"""A page of an evidence bundle: the verdict as derived here, every stage and gate, and charts of the raw samples."""
+"""A page of an intact evidence bundle: the verdict as derived here, every stage and gate, charts of the raw samples."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from tq_cert.evidence.verification.report import Report
 from tq_cert.evidence.verification.verify import verify
 from tq_cert.lanes.tables import Grid
 from tq_cert.report.bundle_charts import chart_sections
-from tq_cert.report.errors import UnreadableBundleError
+from tq_cert.report.errors import FaultyBundleError
 from tq_cert.report.page import Page, Section
 from tq_contract import load
 
@@ -40,21 +40,20 @@ def page_of_bundle(bundle: Path) -> Page:
     """The page of a bundle's directory or zip file.
 
     Raises:
-        UnreadableBundleError: its faults leave no verdict to derive.
+        FaultyBundleError: it has faults; nothing in it can be trusted, and nothing of it is shown.
     """
     report = verify(bundle)
     if report.verdict is None:
-        raise UnreadableBundleError(str(bundle), [str(fault) for fault in report.faults])
+        raise FaultyBundleError(str(bundle), [str(fault) for fault in report.faults])
     try:
         files = read_contents(bundle)
         manifest = parts.read_manifest(files)
         records = tuple(parts.read_stage(files, link.path) for link in parts.read_links(files))
     except RejectedError as rejected:  # changed since it was verified
-        raise UnreadableBundleError(str(bundle), [str(fault) for fault in rejected.faults]) from rejected
+        raise FaultyBundleError(str(bundle), [str(fault) for fault in rejected.faults]) from rejected
     return Page(
         title="TurboQuant for MLX: certification",
         verdict=report.verdict.name,
-        intact=not report.faults,
         summary=summary(report, report.verdict),
         facts=facts(manifest, report),
         sections=(
@@ -74,14 +73,12 @@ def page_of_bundle(bundle: Path) -> Page:
 
 
 def summary(report: Report, verdict: Verdict) -> tuple[str, ...]:
-    """The verdict in words, what keeps it from passing, and what is wrong with the bundle."""
-    intact = "The bundle is intact." if not report.faults else "THE BUNDLE IS NOT INTACT: nothing below can be trusted."
+    """The verdict in words, and what keeps it from passing."""
     signed = f"Signed by the key {report.signer}." if report.signer else "It is not signed."
     return (
         ABOUT,
         MEANING[verdict.name],
-        f"{intact} {signed}",
-        *(f"Fault: {fault}" for fault in report.faults),
+        f"The bundle is intact. {signed}",
         *(f"Not passed: {reason}" for reason in verdict.reasons),
     )
 
@@ -117,8 +114,7 @@ def stage_grid(verdict: Verdict, records: Sequence[StageRecord]) -> Grid:
 
 
 def stage_cells(stage: StageOutcome, shows: str) -> tuple[str, ...]:
-    kept = f"{sum(gate.kept for gate in stage.gates)} of {len(stage.gates)}" if stage.gates else ""
-    return stage.stage, shows, stage.outcome, kept, "; ".join(stage.problems)
+    return stage.stage, shows, stage.outcome, stage.gates_kept, "; ".join(stage.problems)
 
 
 def gate_grid(verdict: Verdict) -> Grid:
@@ -132,7 +128,7 @@ def gate_grid(verdict: Verdict) -> Grid:
                 gate.family or "",
                 gate.preset or "",
                 "" if gate.value is None else f"{gate.value:.4g}",
-                f"{gate.bound.replace('_', ' ')} {gate.limit:g}",
+                gate.wanted,
                 str(gate.samples),
                 "yes" if gate.kept else "NO",
             )

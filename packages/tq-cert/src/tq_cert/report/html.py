@@ -7,7 +7,7 @@ from typing import Any
 from tq_cert.errors import MissingDependencyError
 from tq_cert.lanes.tables import Grid
 from tq_cert.report.draw import svg
-from tq_cert.report.page import Page
+from tq_cert.report.page import Chart, Page
 
 TEMPLATE = "page.html.j2"
 NUMBER = re.compile(r"[-+]?\d[\d.e+-]*( ?%| of \d+| to [-+]?[\d.]+)?")
@@ -37,13 +37,13 @@ def numeric_columns(grid: Grid) -> tuple[bool, ...]:
     return tuple(any(column) and all(not cell or NUMBER.fullmatch(cell) for cell in column) for column in columns)
 
 
-def charts(page: Page) -> list[Any]:
+def charts(page: Page) -> list[Chart]:
     """All charts, in order."""
     return [chart for section in page.sections for chart in section.charts]
 
 
 def template_library() -> Any:
-    """The library.
+    """Jinja2.
 
     Raises:
         MissingDependencyError: it is not installed.

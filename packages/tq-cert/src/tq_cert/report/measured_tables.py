@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from tq_cert.lanes.files import write_whole
+from tq_cert.files import write_whole
 from tq_cert.lanes.tables import markdown
 from tq_cert.report.from_reports import LANES, read_reports
 

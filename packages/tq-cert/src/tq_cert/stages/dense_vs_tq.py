@@ -1,7 +1,8 @@
 """Dense and compressed side by side for short, medium and long prompts: time per token, peak memory, cache bytes.
 
-One dense prefill per length is compressed to every method; then the methods decode in turn, a step each, so that what
-else the machine does falls on all of them alike. Bytes are those in use: live tokens, without growth capacity.
+One dense prefill per length is compressed to every method; then the methods decode in turn, a step each, forwards and
+backwards, so that what else the machine does falls on all of them alike; times are compared with those of the same
+turn. Bytes are those in use: live tokens, without growth capacity.
 """
 
 import copy
@@ -15,18 +16,22 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 # isort: split
 import mlx.core as mx
 
+from tq_cert.lanes.prefill import Caches, prefilled
 from tq_cert.lanes.quality.caches import quantized
 from tq_cert.lanes.quality.methods import MlxQuantized
 from tq_cert.lanes.quality.statistics import quantile
-from tq_cert.lanes.quality.stored_bits import Tally, count_compressed, count_dense, count_quantized
+from tq_cert.lanes.quality.stored_bits import used_bytes
 from tq_cert.lanes.tables import Grid, markdown, megabytes
-from tq_cert.stages.compressed_run import Caches, not_read, prefill, to_compress
+from tq_cert.stages.compressed_run import not_read, to_compress
 from tq_cert.stages.recorder import At, Recorder
 from tq_cert.stages.setting import Setting
 
 DENSE = "dense"
 BASELINE = "mlx:kv4"
 BASELINE_METHOD = MlxQuantized(BASELINE, bits=4, group_size=64)
+PREFIXES = {DENSE: "dense_", BASELINE: "baseline_"}
+"""Of the names of series that a preset's are paired with."""
+
 ARTIFACT = "stages/dense_vs_tq.md"
 LOAD = "load_average"
 """Processes that ran or waited to run over the last minute: more than there are processors, and times say little."""
@@ -65,12 +70,13 @@ def sweep(setting: Setting, recorder: Recorder, family: str, length: int) -> lis
     model, presets = setting.model(family).model, setting.stage.presets
     (tokens,) = setting.windows(family, context=length)
     started = time.perf_counter()
-    dense = prefill(model, tokens, setting.sizes.chunk)
+    dense = prefilled(model, tokens, setting.sizes.chunk)
     prefill_seconds = time.perf_counter() - started
     contestants = {name: contestant(name, dense, family) for name in (DENSE, BASELINE, *presets)}
     steps = setting.sizes.sweep_steps
+    in_turn = tuple(contestants.values())
     for step in range(steps + 1):  # the first one warms up
-        for one in contestants.values():
+        for one in in_turn if step % 2 else reversed(in_turn):
             seconds = decode_step(model, one)
             one.seconds += [seconds] if step else []
     at = At(family, context=length)
@@ -113,38 +119,16 @@ def decode_step(model: Any, one: Contestant) -> float:
 
 def record(recorder: Recorder, name: str, one: Contestant, at: At) -> None:
     """Keep a contestant's samples under the names by which they are paired."""
-    used = used_bytes(one.caches)
-    match name:
-        case "dense":
-            recorder.add("dense_decode_seconds", "seconds", one.seconds, at)
-            recorder.add("dense_cache_bytes", "bytes", [used], at)
-            recorder.add("dense_peak_bytes", "bytes", [one.peak], at)
-        case "mlx:kv4":
-            recorder.add("baseline_decode_seconds", "seconds", one.seconds, at)
-            recorder.add("baseline_cache_bytes", "bytes", [used], at)
-            recorder.add("baseline_peak_bytes", "bytes", [one.peak], at)
-        case _:
-            recorder.add("decode_seconds", "seconds", one.seconds, at.with_preset(name))
-            recorder.add("cache_bytes", "bytes", [used], at.with_preset(name))
-            recorder.add("peak_bytes", "bytes", [one.peak], at.with_preset(name))
-
-
-def used_bytes(caches: Caches) -> float:
-    """Bytes of the live tokens of all layers, without growth capacity."""
-    tally = Tally()
-    for cache in caches:
-        if isinstance(cache, tq_mlx.TurboQuantKVCache):
-            count_compressed(cache, tally)
-        elif hasattr(cache, "group_size"):
-            count_quantized(cache, tally)
-        else:
-            count_dense(cache, tally)
-    return tally.as_run / 8
+    prefix, own = PREFIXES.get(name, ""), at if name in PREFIXES else at.with_preset(name)
+    recorder.add(f"{prefix}decode_seconds", "seconds", one.seconds, own)
+    recorder.add(f"{prefix}cache_bytes", "bytes", [used_bytes(one.caches)], own)
+    recorder.add(f"{prefix}peak_bytes", "bytes", [one.peak], own)
 
 
 def row(family: str, length: int, one: Contestant, dense: Contestant) -> tuple[str, ...]:
     """One line of the table."""
-    median, other = quantile(one.seconds, 0.5), quantile(dense.seconds, 0.5)
+    median = quantile(one.seconds, 0.5)
+    of_dense = quantile([own / other for own, other in zip(one.seconds, dense.seconds, strict=True)], 0.5)
     spread = (quantile(one.seconds, 0.75) - quantile(one.seconds, 0.25)) / 2
     used, against = used_bytes(one.caches), used_bytes(dense.caches)
     return (
@@ -154,7 +138,7 @@ def row(family: str, length: int, one: Contestant, dense: Contestant) -> tuple[s
         f"{1 / median:.1f}",
         f"{median * 1e3:.1f}",
         f"{spread * 1e3:.1f}",
-        f"{median / other:.2f}",
+        f"{of_dense:.2f}",
         megabytes(one.peak),
         megabytes(used),
         f"{used / against:.3f}",
@@ -171,8 +155,9 @@ def grid(rows: list[tuple[str, ...]], loads: list[float]) -> Grid:
         ),
         rows=tuple(rows),
         notes=(
-            "Methods decode in turn, one step each, behind the same prompt. Peak: MLX's counter during the "
-            "method's own upgrade and steps, above what was held before. Cache: live tokens, without growth capacity.",
+            "Methods decode in turn, one step each, behind the same prompt; of dense: median of the ratios of their "
+            "times in one turn. Peak: MLX's counter during the method's own upgrade and steps, above what was held "
+            "before. Cache: live tokens, without growth capacity.",
             f"Load average meanwhile: {min(loads, default=0):.1f} to {max(loads, default=0):.1f} on "
             f"{os.cpu_count()} processors. Beyond that number, times say little.",
         ),

@@ -1,7 +1,8 @@
 """A family's model generates from a compressed cache: finite logits, codes read at every step, text that is text."""
 
 from tq_cert.lanes.models import LoadedModel
-from tq_cert.stages.compressed_run import Caches, Decoded, decode, not_read, prefill, to_compress, upgraded
+from tq_cert.lanes.prefill import Caches, prefilled
+from tq_cert.stages.compressed_run import Decoded, decode, not_read, to_compress, upgraded
 from tq_cert.stages.recorder import At, Recorder, check
 from tq_cert.stages.setting import Setting
 
@@ -11,7 +12,7 @@ def measure(setting: Setting, recorder: Recorder) -> None:
     for family in setting.families:
         loaded = setting.model(family)
         (tokens,) = setting.windows(family, context=setting.sizes.smoke_prompt)
-        dense = prefill(loaded.model, tokens[:-1], setting.sizes.chunk)
+        dense = prefilled(loaded.model, tokens[:-1], setting.sizes.chunk)
         for preset in setting.stage.presets:
             with recorder.case(f"{family} generates with {preset}"):
                 generate(setting, recorder, family, preset, dense, tokens[-1])

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tq_cert.stages.compressed_run import decode, feed, not_read, prefill, to_compress, upgraded
+from tq_cert.lanes.prefill import feed, prefilled
+from tq_cert.stages.compressed_run import decode, not_read, to_compress, upgraded
 from tq_cert.stages.recorder import At, Recorder, check
 from tq_cert.stages.setting import Setting
 from tq_mlx import status
@@ -18,7 +19,7 @@ def measure(setting: Setting, recorder: Recorder) -> None:
         model = setting.model(family).model
         (tokens,) = setting.windows(family, context=sizes.long_prompt + 1)
         first, rest = tokens[: sizes.long_prompt - sizes.chunk], tokens[sizes.long_prompt - sizes.chunk : -1]
-        dense = prefill(model, first, sizes.chunk)
+        dense = prefilled(model, first, sizes.chunk)
         for preset in setting.stage.presets:
             with recorder.case(f"{family} goes on for {sizes.long_tokens} tokens with {preset}"):
                 caches = upgraded(dense, preset, family)

@@ -12,7 +12,8 @@ import tq_mlx  # noqa: F401  (first: it loads OpenBLAS before MLX is imported)  
 # isort: split
 import mlx.core as mx
 
-from tq_cert.stages.compressed_run import Caches, follow, not_read, prefill, to_compress, upgraded
+from tq_cert.lanes.prefill import Caches, prefilled
+from tq_cert.stages.compressed_run import follow, not_read, to_compress, upgraded
 from tq_cert.stages.recorder import At, Recorder
 from tq_cert.stages.setting import Setting
 
@@ -34,7 +35,7 @@ def compare(setting: Setting, recorder: Recorder, family: str, preset: str) -> N
     """Record how far the logits of each row differ between the two runs."""
     model = setting.model(family).model
     windows = setting.windows(family, context=max(LENGTHS) + STEPS, windows=len(LENGTHS))
-    dense = [prefill(model, row[:length], setting.sizes.chunk) for row, length in zip(windows, LENGTHS, strict=True)]
+    dense = [prefilled(model, row[:length], setting.sizes.chunk) for row, length in zip(windows, LENGTHS, strict=True)]
     alone = [upgraded(caches, preset, family) for caches in dense]
     merged: Caches = [
         rows[0].merge(list(rows)) for rows in zip(*(upgraded(d, preset, family) for d in dense), strict=True)

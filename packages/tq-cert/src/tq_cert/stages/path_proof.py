@@ -15,7 +15,8 @@ from mlx.utils import tree_map  # pyright: ignore[reportUnknownVariableType]
 from mlx_lm.models import llama
 from mlx_lm.models.cache import make_prompt_cache
 
-from tq_cert.stages.compressed_run import Caches, follow, not_read, prefill, to_compress, upgraded
+from tq_cert.lanes.prefill import Caches, prefilled
+from tq_cert.stages.compressed_run import follow, not_read, to_compress, upgraded
 from tq_cert.stages.recorder import At, CheckFailedError, Recorder, check
 from tq_cert.stages.setting import Setting
 from tq_mlx.divergence import Expected, compare
@@ -34,7 +35,7 @@ def measure(setting: Setting, recorder: Recorder) -> None:
     """Prove it for every preset of the stage."""
     model = random_llama()
     tokens = [1 + index * 7 % (VOCABULARY - 2) for index in range(PROMPT + STEPS)]
-    dense = prefill(model, tokens[:PROMPT], setting.sizes.chunk)
+    dense = prefilled(model, tokens[:PROMPT], setting.sizes.chunk)
     for preset in setting.stage.presets:
         with recorder.case(f"{preset}: every layer reads its codes at every step"):
             steps(recorder, model, preset, dense, tokens[PROMPT:])

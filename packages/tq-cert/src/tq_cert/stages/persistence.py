@@ -8,7 +8,8 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 # isort: split
 import mlx.core as mx
 
-from tq_cert.stages.compressed_run import Caches, follow, prefill, upgraded
+from tq_cert.lanes.prefill import Caches, prefilled
+from tq_cert.stages.compressed_run import follow, upgraded
 from tq_cert.stages.recorder import At, Recorder
 from tq_cert.stages.setting import Setting
 
@@ -19,7 +20,7 @@ def measure(setting: Setting, recorder: Recorder) -> None:
     for family in setting.families:
         model = setting.model(family).model
         (tokens,) = setting.windows(family, context=sizes.smoke_prompt + sizes.smoke_tokens)
-        dense = prefill(model, tokens[: sizes.smoke_prompt], sizes.chunk)
+        dense = prefilled(model, tokens[: sizes.smoke_prompt], sizes.chunk)
         for preset in setting.stage.presets:
             with recorder.case(f"{family} goes on from a file with {preset}"):
                 caches = upgraded(dense, preset, family)

@@ -3,10 +3,10 @@
 import tq_contract
 import tq_mlx
 from tq_cert import sample_models
-from tq_cert.certification.environment import survey
-from tq_cert.certification.installation import changed_files
 from tq_cert.evidence.policy.load import CURRENT, load_edition
 from tq_cert.evidence.refusals import is_rehearsal, refusals_of
+from tq_cert.inspection.environment import survey
+from tq_cert.inspection.installation import changed_files
 from tq_cert.progress import Silent
 from tq_cert.stages.recorder import Recorder, check
 from tq_cert.stages.setting import Setting

@@ -1,6 +1,7 @@
 """What a stage has measured and checked so far."""
 
 import time
+import traceback
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -64,7 +65,8 @@ class Recorder:
     def case(self, name: str) -> Generator[None]:
         """Record a check: failed if the block raises CheckFailedError, an error if it raises anything else.
 
-        The stage goes on after either: what does not hold for one family or preset hides nothing about the others.
+        The stage goes on after either: what does not hold for one family or preset hides nothing about the others. On
+        standard error, which is the stage's log, is printed where an error came from.
         """
         started = time.perf_counter()
         outcome: Literal["passed", "failed", "error"] = "passed"
@@ -74,6 +76,7 @@ class Recorder:
         except CheckFailedError as failure:
             outcome, message = "failed", str(failure)
         except Exception as error:
+            traceback.print_exc()
             outcome, message = "error", f"{type(error).__name__}: {error}"
         self.cases.append(Case(name, outcome, round(time.perf_counter() - started, 6), message))
 

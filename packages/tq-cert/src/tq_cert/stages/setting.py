@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import tq_mlx  # first: it loads OpenBLAS before MLX is imported
-from tq_cert.certification.scope import ModelSource
+from tq_cert.inspection.scope import ModelSource
 from tq_cert.lanes.models import LoadedModel, load_model
 from tq_cert.lanes.texts import cut, read_text
 from tq_cert.progress import Silent

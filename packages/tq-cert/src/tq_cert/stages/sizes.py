@@ -28,5 +28,5 @@ class Sizes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     long_prompt: int = 4096
     long_tokens: int = 256
     sweep_prompts: tuple[int, ...] = (256, 1024)
-    sweep_steps: int = 9
+    sweep_steps: int = 21
     memory_steps: int = 8

@@ -15,7 +15,7 @@ HELP = "compare this machine with the contract"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes from the command line."""
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    parser.add_argument("--strict", action="store_true", help="refuse (exit status 3) what could not be certified")
+    parser.add_argument("--strict", action="store_true", help="refuse (exit code 3) what could not be certified")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:

@@ -14,7 +14,12 @@ PROGRAM = "tq-cert"
 
 def add_to(subcommands: Any) -> None:
     """Add the subcommand's parser, which leaves every argument to the other program."""
-    parser = subcommands.add_parser("bench", help="measure quality, memory and speed (tq-cert bench)", add_help=False)
+    parser = subcommands.add_parser(
+        "bench",
+        help="measure quality, memory and speed (tq-cert bench)",
+        add_help=False,
+        prefix_chars="\0",  # so that no argument is an option of this program, --help least of all
+    )
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     parser.set_defaults(run=bench)
 

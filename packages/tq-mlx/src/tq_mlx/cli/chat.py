@@ -40,8 +40,12 @@ def add_to(subcommands: Any) -> None:
     add_preset(parser)
     parser.add_argument("--system", metavar="TEXT", help="what the model is told before the conversation")
     parser.add_argument("--context", type=positive, metavar="N", help="most tokens held (default: the model's most)")
-    parser.add_argument("--max-tokens", type=positive, default=512, metavar="N", help="per answer (%(default)s)")
-    parser.add_argument("--temperature", type=temperature, default=0.0, metavar="T", help="0 is greedy (%(default)s)")
+    parser.add_argument(
+        "--max-tokens", type=positive, default=512, metavar="N", help="per answer (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--temperature", type=temperature, default=0.0, metavar="T", help="0 is greedy (default: %(default)s)"
+    )
     add_research(parser)
     parser.set_defaults(run=chat)
 

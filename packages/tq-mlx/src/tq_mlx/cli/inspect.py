@@ -26,7 +26,7 @@ DENSE, CODED = ("sink", "tail", "dense"), ("packed", "quantized")
 def add_to(subcommands: Any) -> None:
     """Add the subcommand's parser."""
     parser = subcommands.add_parser("inspect", help="show and check what is in a cache file", description=__doc__)
-    parser.add_argument("file", metavar="FILE", type=Path)
+    parser.add_argument("file", metavar="FILE", type=Path, help="a prompt cache's file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=inspect)
 

@@ -31,7 +31,11 @@ COMMANDS = (generate, chat, serve, inspect, plan, bench)
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all subcommands."""
-    top = argparse.ArgumentParser(prog="tq-mlx", description="Compressed KV caches for mlx-lm.")
+    top = argparse.ArgumentParser(
+        prog="tq-mlx",
+        description="Compressed KV caches for mlx-lm.",
+        epilog="Exit codes: 0 good, 1 findings, 2 wrong usage, input or output, 3 refused.",
+    )
     top.add_argument("--version", action="version", version=version("tq-mlx"))
     subcommands = top.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
@@ -61,8 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except REFUSALS as error:
         print(f"tq-mlx: refused: {error}", file=sys.stderr)
         return ExitCode.REFUSED
-    except (TurboQuantError, UnknownNameError, OSError) as error:
+    except (TurboQuantError, UnknownNameError) as error:
         print(f"tq-mlx: {error}", file=sys.stderr)
+        return ExitCode.USAGE_OR_IO
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"tq-mlx: {where}{error.strerror or error}", file=sys.stderr)
         return ExitCode.USAGE_OR_IO
 
 

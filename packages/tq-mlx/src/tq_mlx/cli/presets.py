@@ -11,7 +11,7 @@ ORDER = ("supported", "paper-facing", "compatibility-only", "research-only")
 
 def add_preset(parser: argparse.ArgumentParser) -> None:
     """Add the option for one preset."""
-    parser.add_argument("--preset", metavar="NAME", help="preset of the contract, such as lloyd_k4v4; none lists them")
+    parser.add_argument("--preset", metavar="NAME", help="preset of the contract; leave it out for a list")
 
 
 def named_config(preset: str | None) -> TurboQuantConfig:

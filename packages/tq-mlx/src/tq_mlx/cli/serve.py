@@ -26,8 +26,10 @@ def add_to(subcommands: Any) -> None:
     parser = subcommands.add_parser("serve", help="serve a model over HTTP", description=__doc__)
     add_model(parser)
     add_preset(parser)
-    parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=port, default=8080, metavar="PORT", help="port (%(default)s)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="HOST", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=port, default=8080, metavar="PORT", help="port (default: %(default)s)")
     parser.add_argument(
         "--calibration",
         type=Path,

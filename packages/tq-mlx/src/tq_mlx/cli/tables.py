@@ -28,7 +28,7 @@ def comparison_table(outcome: Comparison) -> Table:
         table.add_column(column, justify="left" if not column else "right")
     table.add_row("text", shorten(dense.text), shorten(compressed.text))
     table.add_row("cache", size(dense.status.nbytes), size(compressed.status.nbytes))
-    table.add_row("beside the tokens alone, dense", f"{dense.status.ratio:.0%}", f"{compressed.status.ratio:.0%}")
+    table.add_row("share of the tokens' dense bytes", f"{dense.status.ratio:.0%}", f"{compressed.status.ratio:.0%}")
     bits = compressed.status.bits_per_value
     table.add_row("stored bits per coded value", "", "nothing coded" if bits is None else f"{bits:.2f}")
     table.add_row("tokens per second", f"{dense.tokens_per_second:.1f}", f"{compressed.tokens_per_second:.1f}")

@@ -53,6 +53,7 @@ class Edition(EvidenceRecord, frozen=True):
         release: of the packages that it judges.
         contract_sha256: of the contract that it was made from, and that a run has to go by.
         windows: of versions.
+        distributions: whose wheels have to be installed, by name.
         families: allowlisted ones; a verdict of `passed` needs all of them.
         stages: in their order.
         measures: one for every metric that a gate bounds.
@@ -63,6 +64,7 @@ class Edition(EvidenceRecord, frozen=True):
     release: Text
     contract_sha256: Sha256
     windows: VersionWindows
+    distributions: Annotated[tuple[Text, ...], Meta(min_length=1)]
     families: Annotated[tuple[FamilyPolicy, ...], Meta(min_length=1)]
     stages: Annotated[tuple[StagePolicy, ...], Meta(min_length=1)]
     measures: Annotated[tuple[Measure, ...], Meta(min_length=1)]

@@ -31,6 +31,7 @@ def current_edition() -> Edition:
         release=contract.release,
         contract_sha256=tq_contract.digest(),
         windows=VersionWindows(contract.windows.python, contract.windows.mlx, contract.windows.mlx_lm),
+        distributions=tuple(package.name for package in contract.packages),
         families=tuple(
             FamilyPolicy(family.name, family.model_types)
             for family in contract.families

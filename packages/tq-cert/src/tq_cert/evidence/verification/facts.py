@@ -7,7 +7,7 @@ from tq_cert.evidence.manifest import Manifest, Wheel
 from tq_cert.evidence.paths import MANIFEST
 from tq_cert.evidence.policy.edition import Edition
 from tq_cert.evidence.policy.load import known_editions, load_edition
-from tq_cert.evidence.refusals import DISTRIBUTIONS, refusals_of
+from tq_cert.evidence.refusals import refusals_of
 from tq_cert.evidence.verification import faults
 from tq_cert.evidence.verification.faults import Fault, reject
 
@@ -40,7 +40,7 @@ def wrong_facts(manifest: Manifest, edition: Edition) -> Iterator[Fault]:
         yield faults.WRONG_CLOCK.of(
             MANIFEST, f"was sealed at {manifest.sealed}, before the run began at {manifest.created}"
         )
-    yield from _wheels(manifest)
+    yield from _wheels(manifest, edition)
     yield from _families(manifest, edition)
     derived = refusals_of(manifest.environment, manifest.wheels, manifest.models, edition)
     stated, due = ([one.code for one in refusals] for refusals in (manifest.refusals, derived))
@@ -49,10 +49,11 @@ def wrong_facts(manifest: Manifest, edition: Edition) -> Iterator[Fault]:
         yield faults.WRONG_REFUSALS.of(MANIFEST, f"states the refusals {listed[0]}; its own facts give {listed[1]}")
 
 
-def _wheels(manifest: Manifest) -> Iterator[Fault]:
+def _wheels(manifest: Manifest, edition: Edition) -> Iterator[Fault]:
     for wheel in manifest.wheels:
-        if wheel.distribution not in DISTRIBUTIONS:
-            yield faults.WRONG_WHEEL.of(MANIFEST, f"{wheel.distribution} is none of {', '.join(DISTRIBUTIONS)}")
+        if wheel.distribution not in edition.distributions:
+            known = ", ".join(edition.distributions)
+            yield faults.WRONG_WHEEL.of(MANIFEST, f"{wheel.distribution} is none of {known}")
         elif wheel.file != _file_name(wheel):
             yield faults.WRONG_WHEEL.of(MANIFEST, f"the wheel of {wheel.distribution} is called {wheel.file}")
     for name, times in Counter(wheel.distribution for wheel in manifest.wheels).items():

@@ -3,18 +3,18 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from tq_cert.evidence.fields import PATH
 from tq_cert.evidence.verification import faults
 from tq_cert.evidence.verification.faults import Fault
 
 MOST_BYTES = 256 * 2**20
 MOST_FILES = 1000
-_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 
 
 def bad_paths(paths: Iterable[str]) -> Iterator[Fault]:
     """A fault for every path that leads elsewhere, is hidden, or has characters that no bundle needs."""
     for path in paths:
-        if _PATH.fullmatch(path) is None:
+        if re.fullmatch(PATH, path) is None:
             yield faults.BAD_PATH.of(ascii(path), "is no path within a bundle")
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from tq_cert.evidence.canonical import encode, encode_line
-from tq_cert.evidence.dsse import DsseEnvelope, payload_of
+from tq_cert.evidence.dsse import DsseEnvelope, from_base64
 from tq_cert.evidence.listing import Listing
 from tq_cert.evidence.manifest import Manifest
 from tq_cert.evidence.paths import DIGESTS, LOG, MANIFEST, STATEMENT
@@ -36,7 +36,7 @@ def read_claim(files: Mapping[str, bytes]) -> Claim:
         RejectedError: there is no readable statement in the one form in which it is written.
     """
     envelope = read_record(files, STATEMENT, DsseEnvelope)
-    payload = payload_of(envelope)
+    payload = from_base64(envelope.payload)
     if payload is None:
         reject(faults.NOT_CANONICAL.of(STATEMENT, "its payload is not base64 as this project writes it"))
     return Claim(envelope, payload, _read(payload, STATEMENT, Statement, encode))

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tq_cert.lanes.decode.record import DecodeReport
-from tq_cert.lanes.decode.table import grids, notes
+from tq_cert.lanes.decode.table import grids
 from tq_cert.lanes.tables import Grid, markdown
 
 INTRODUCTION = """# Time of attention and of decode steps, measured
@@ -32,14 +32,9 @@ def page(reports: Sequence[DecodeReport]) -> str:
 
 
 def run(number: int, report: DecodeReport) -> Iterator[Grid]:
-    """One report's tables, the last with what it ran on."""
-    *tables, last = grids(report)
-    sources = report.provenance.sources_sha256[:16]
-    line = f"Run {number}: {report.created}, {report.provenance.line}; sources {sources}…"
-    line += f", weights {report.model.weights_sha256[:16]}…" if report.model else ""
-    for table in (*tables, last):
-        below = (*notes(report), line) if table is last else ()
-        yield replace(table, title=f"Run {number}. {table.title}", notes=below)
+    """One report's tables under its number."""
+    for table in grids(report):
+        yield replace(table, title=f"Run {number}. {table.title}")
 
 
 def read(folder: Path) -> Iterator[DecodeReport]:

@@ -1,12 +1,10 @@
 """The plot of a decode report: time of attention against the length of the context, one panel per shape and batch."""
 
-from io import BytesIO
 from pathlib import Path
 
 from tq_cert.lanes.decode.record import DecodeReport
 from tq_cert.lanes.decode.table import cost, measured_rows
-from tq_cert.lanes.files import write_whole
-from tq_cert.lanes.sweep.plot import figure_class, reproducible
+from tq_cert.lanes.plots import figure_class, save
 
 
 def write_plot(report: DecodeReport, path: Path) -> None:
@@ -29,6 +27,4 @@ def write_plot(report: DecodeReport, path: Path) -> None:
         axes.set_yscale("log")
         axes.grid(visible=True, which="both", alpha=0.25)
         axes.legend(fontsize=7)
-    content = BytesIO()
-    figure.savefig(content, format=path.suffix.removeprefix("."), dpi=150, metadata=reproducible(path))
-    write_whole(path, content.getvalue())
+    save(figure, path)

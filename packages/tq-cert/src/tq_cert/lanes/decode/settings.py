@@ -62,7 +62,6 @@ class DecodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("--repeats", self.repeats, 3),
             *(("--contexts", context, 2) for context in self.contexts),
             *(("--step-contexts", context, 2) for context in self.step_contexts),
-            *(("--batch", batch, 1) for batch in self.batches),
             *(("--shapes", number, 1) for shape in self.shapes for number in msgspec.structs.astuple(shape)),
         ):
             if value < least:
@@ -71,23 +70,6 @@ class DecodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if shape.query_heads % shape.kv_heads:
                 problem = f"{shape.query_heads} query heads are no multiple of {shape.kv_heads} KV heads"
                 raise OptionError("--shapes", problem, "write query heads, KV heads, head dimension")
-
-
-def parse_numbers(option: str, text: str) -> tuple[int, ...]:
-    """The numbers of a list with commas between; empty for "none".
-
-    Raises:
-        OptionError: one is no number, or comes twice.
-    """
-    if text == "none":
-        return ()
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise OptionError(option, f"{text!r} is no list of numbers", "write it like 2048,8192") from error
-    if len(set(numbers)) < len(numbers):
-        raise OptionError(option, f"{text!r} names a number twice", "name it once")
-    return numbers
 
 
 def parse_shape(text: str) -> Shape:

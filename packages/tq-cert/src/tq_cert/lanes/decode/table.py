@@ -1,6 +1,7 @@
 """A decode report for people."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tq_cert.lanes.decode.record import AttentionRow, CopyRow, DecodeReport, DecodeRow, StepRow
 from tq_cert.lanes.decode.settings import DENSE, QUANTIZED, Device
@@ -14,8 +15,14 @@ UNITS: dict[Device, tuple[str, float]] = {"cpu": ("ms", 1e3), "gpu": ("µs", 1e6
 ATTENTION_HEADINGS = (f"{TIMES} dense bf16", "MB read", "of copy", "path")
 
 
-def grids(report: DecodeReport) -> Iterator[Grid]:
-    """One table per shape and batch, and one of whole steps."""
+def grids(report: DecodeReport) -> tuple[Grid, ...]:
+    """One table per shape and batch, and one of whole steps; the last with what a reader of all of them must know."""
+    *tables, last = tables_of(report)
+    return (*tables, replace(last, notes=(*notes(report), f"Measured {report.origin}.")))
+
+
+def tables_of(report: DecodeReport) -> Iterator[Grid]:
+    """The same without notes."""
     copy, device = copy_of(report), report.settings.device
     attention = [row for row in report.rows if isinstance(row, AttentionRow)]
     for shape, batch in dict.fromkeys((row.shape, row.batch) for row in attention):

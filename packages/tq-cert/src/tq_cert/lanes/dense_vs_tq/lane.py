@@ -1,6 +1,7 @@
 """The dense-vs-tq lane as a whole: every length and method once, then everything again."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from tq_cert.lanes.memory.record import Job, MemoryRow
 from tq_cert.lanes.models import Located
 from tq_cert.lanes.provenance import Provenance
 from tq_cert.lanes.quality.methods import Method
+from tq_cert.lanes.quality.statistics import quantile
 from tq_cert.lanes.texts import Text
 from tq_cert.progress import Progress
 
@@ -36,41 +38,35 @@ def compare(
         CodesNotReadError: a compressed cache was never read.
     """
     runs: Runs = {}
-    progress.phase(located.title, scope.repeats * len(scope.contexts) * len(methods))
-    done = 0
-    for turn in range(scope.repeats):
-        for context in scope.contexts:
-            for method in methods:
-                job = Job(
-                    str(located.directory),
-                    None if text_path is None else str(text_path.resolve()),
-                    method.name,
-                    msgspec.to_builtins(method.parameters),
-                    scope.at(context),
-                )
-                key = key_of(
-                    weights=located.weights_sha256,
-                    config=located.config_sha256,
-                    text=text.sha256,
-                    method=method.name,
-                    parameters=job.parameters,
-                    scope=job.scope,
-                    provenance=provenance,
-                    turn=turn,
-                )
-                row = journal.get(key)
-                if row is None:
-                    row = run_checked(job)
-                    journal.add(key, row)
-                    steps = sorted(row.step_seconds)
-                    progress.note(
-                        f"{method.name}, {context} tokens, run {turn + 1}: prefill {row.seconds[0]:.2f} s, "
-                        f"median step {steps[len(steps) // 2] * 1e3:.1f} ms"
-                    )
-                runs.setdefault((context, method.name), []).append(row)
-                done += 1
-                progress.reach(done)
+    path = None if text_path is None else str(text_path.resolve())
+    order = list(product(range(scope.repeats), scope.contexts, methods))
+    progress.phase(located.title, len(order))
+    for done, (turn, context, method) in enumerate(order, 1):
+        parameters = msgspec.to_builtins(method.parameters)
+        job = Job(str(located.directory), path, method.name, parameters, scope.at(context))
+        key = key_of(
+            weights=located.weights_sha256,
+            config=located.config_sha256,
+            text=text.sha256,
+            method=method.name,
+            parameters=parameters,
+            scope=job.scope,
+            provenance=provenance,
+            turn=turn,
+        )
+        row = journal.get(key)
+        if row is None:
+            row = run_checked(job)
+            journal.add(key, row)
+            progress.note(f"{method.name}, {context} tokens, run {turn + 1}: {speeds(row)}")
+        runs.setdefault((context, method.name), []).append(row)
+        progress.reach(done)
     return runs
+
+
+def speeds(row: MemoryRow) -> str:
+    """How fast one process was, for a line of progress."""
+    return f"prefill {row.seconds[0]:.2f} s, median step {quantile(row.step_seconds, 0.5) * 1e3:.1f} ms"
 
 
 def compare_rows(runs: Runs) -> tuple[CompareRow, ...]:

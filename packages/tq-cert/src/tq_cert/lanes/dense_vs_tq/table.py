@@ -9,9 +9,8 @@ BASELINE = "dense"
 
 def grids(report: CompareReport) -> tuple[Grid, ...]:
     """One table per prompt length, each against its dense run."""
-    scope = report.settings.scope
-    model = report.model
-    name = f"{model.name} in {model.dtype}" if model else "?"
+    scope, model = report.settings.scope, report.model
+    name = f"{model.name} in {model.dtype}" if model else report.model_name
     return tuple(
         Grid(
             title=f"{name}, {context} tokens of prompt, {scope.steps} decoded",
@@ -51,14 +50,10 @@ def cells(row: CompareRow, dense: CompareRow | None) -> tuple[str, ...]:
 def notes(report: CompareReport) -> tuple[str, ...]:
     """What a reader of the numbers must know."""
     scope = report.settings.scope
-    lines = [
+    return (
         f"Speeds are of median times: of {scope.repeats} prefills, and of all decode steps of {scope.repeats} "
         "processes; ±: half the distance between the quartiles.",
         "Peak: MLX's own counter, weights included, over prefill, compression and decode. Used: what the cached tokens "
         "take, tail and sinks included, without growth capacity.",
-    ]
-    if report.text:
-        lines.append(f"Text: {report.text.name}, SHA-256 {report.text.sha256[:16]}….")
-    if report.model:
-        lines.append(f"Weights: SHA-256 {report.model.weights_sha256[:16]}….")
-    return (*lines, f"Measured {report.created} with {report.provenance.line}.")
+        f"Measured {report.origin}.",
+    )

@@ -1,4 +1,4 @@
-"""What the encode lane measures: presets of the contract, and head dimensions."""
+"""Which presets of the contract the timed lanes measure."""
 
 import tq_contract
 from tq_cert.errors import OptionError
@@ -22,18 +22,3 @@ def parse_presets(text: str) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise OptionError("--presets", f"{text!r} names a preset twice", "name it once")
     return names
-
-
-def parse_head_dims(text: str) -> tuple[int, ...]:
-    """The head dimensions of a list with commas between.
-
-    Raises:
-        OptionError: one is no number, or comes twice.
-    """
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise OptionError("--head-dims", f"{text!r} is no list of numbers", "write it like 64,128") from error
-    if len(set(numbers)) < len(numbers):
-        raise OptionError("--head-dims", f"{text!r} names a number twice", "name it once")
-    return numbers

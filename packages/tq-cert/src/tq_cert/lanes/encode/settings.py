@@ -35,7 +35,6 @@ class EncodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ("--tokens", 1 if self.tokens is None else self.tokens, 1),
             ("--repeats", self.repeats, 3),
             ("--context", self.context, 1),
-            *(("--head-dims", head_dim, 1) for head_dim in self.head_dims),
         ):
             if value < least:
                 raise OptionError(option, f"{value} is too small", f"use {least} or more")

@@ -7,12 +7,12 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 
 # isort: split
 import mlx.core as mx
-from mlx_lm.models.cache import make_prompt_cache
 
 from tq_cert.errors import UnservedMethodError
 from tq_cert.lanes.encode.record import StepRow
 from tq_cert.lanes.encode.settings import EncodeSettings
 from tq_cert.lanes.models import LoadedModel
+from tq_cert.lanes.prefill import prefilled
 from tq_cert.lanes.turns import Job, clocked_in_turns
 from tq_cert.progress import Progress
 from tq_mlx.kernels.asked import attention_path, dialect
@@ -84,7 +84,8 @@ def prepare(model: Any, preset: str, context: int, *, research: bool = False) ->
         problem = f"a context of {context} tokens leaves nothing coded"
         raise UnservedMethodError(preset, problem, f"use --context {least} or more")
     family = tq_mlx.family_of(model)
-    caches, others = prefilled(model, context), prefilled(model, context)
+    tokens = [index % VOCABULARY for index in range(context)]
+    caches, others = prefilled(model, tokens, CHUNK), prefilled(model, tokens, CHUNK)
     newest = [newest_block(cache, config.block_tokens) for cache in others]
     for layers in (caches, others):
         tq_mlx.upgrade_cache_list(layers, config=config, model_family=family, research=research)
@@ -92,14 +93,6 @@ def prepare(model: Any, preset: str, context: int, *, research: bool = False) ->
     blocks = [block for cache, block in zip(others, newest, strict=True) if isinstance(cache, tq_mlx.TurboQuantKVCache)]
     mx.eval(blocks)
     return Prepared(caches, coders, blocks, config.block_tokens)
-
-
-def prefilled(model: Any, context: int) -> list[Any]:
-    """The model's own caches after so many tokens."""
-    caches: list[Any] = make_prompt_cache(model)
-    for start in range(0, context, CHUNK):
-        mx.eval(model(mx.arange(start, min(start + CHUNK, context))[None] % VOCABULARY, cache=caches))
-    return caches
 
 
 def newest_block(cache: Any, tokens: int) -> tuple[mx.array, mx.array]:

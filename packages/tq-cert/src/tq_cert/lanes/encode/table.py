@@ -77,7 +77,7 @@ def codec_grid(report: EncodeReport, codecs: Sequence[CodecRow], *, kernels: boo
         notes=(
             spread_note(report),
             "Keys: less their mean where the preset centres them.",
-            f"Measured {report.created} with {report.provenance.line}.",
+            f"Measured {report.origin}.",
         ),
     )
 

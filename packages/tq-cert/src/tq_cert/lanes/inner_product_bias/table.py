@@ -14,7 +14,7 @@ def grids(report: BiasReport) -> tuple[Grid, ...]:
         "slope - 1: multiplicative bias; error · D: D · E(estimate - truth)² for independent queries, the variance "
         "where there is no bias; theory: for large D, of the forms that it covers.",
         *LEGEND,
-        f"Measured {report.created} with {report.provenance.line}.",
+        f"Measured {report.origin}.",
     )
     return tuple(
         Grid(

@@ -8,7 +8,6 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 # isort: split
 import msgspec
 
-from tq_cert.errors import UnservedMethodError
 from tq_cert.lanes.journal import Journal, key_of
 from tq_cert.lanes.kv_paper_eval.catalogue import CATALOGUE, COPY, NEEDLE
 from tq_cert.lanes.kv_paper_eval.haystack import Haystack, make_haystacks
@@ -17,13 +16,11 @@ from tq_cert.lanes.kv_paper_eval.record import MeasuredRow, NotRunRow, Probe, ro
 from tq_cert.lanes.kv_paper_eval.settings import EvalScope
 from tq_cert.lanes.models import LoadedModel
 from tq_cert.lanes.provenance import Provenance
-from tq_cert.lanes.quality.caches import check_method
-from tq_cert.lanes.quality.lane import GATE_REMEDY
+from tq_cert.lanes.quality.caches import check_methods
 from tq_cert.lanes.quality.methods import Method
 from tq_cert.lanes.quality.settings import Scope
 from tq_cert.lanes.texts import Text
 from tq_cert.progress import Progress
-from tq_core import TurboQuantError
 
 Rows = tuple[MeasuredRow | NotRunRow, ...]
 
@@ -45,11 +42,7 @@ def eval_rows(
     """
     longest = getattr(loaded.model.args, "max_position_embeddings", None)
     contexts = [context for context in scope.contexts if longest is None or context <= longest]
-    for method in methods:
-        try:
-            check_method(method, loaded.info.head_dims, loaded.model, scope.at(max(contexts, default=2)))
-        except TurboQuantError as error:
-            raise UnservedMethodError(method.name, str(error), GATE_REMEDY) from error
+    check_methods(methods, loaded.info.head_dims, loaded.model, scope.at(max(contexts, default=2)))
     prompts = {context: make_haystacks(text, loaded.tokenizer, scope, context) for context in contexts}
     rows: list[MeasuredRow | NotRunRow] = []
     progress.phase(loaded.info.name, len(contexts) * scope.haystacks * len(methods))

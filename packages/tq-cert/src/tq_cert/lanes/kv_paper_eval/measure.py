@@ -9,9 +9,10 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 import mlx.core as mx
 
 from tq_cert.errors import CodesNotReadError
-from tq_cert.lanes.kv_paper_eval.haystack import Haystack, Question, Tokens
+from tq_cert.lanes.kv_paper_eval.haystack import Haystack, Question
 from tq_cert.lanes.kv_paper_eval.record import Answer, Probe
-from tq_cert.lanes.quality.caches import Caches, build_caches, dense_caches
+from tq_cert.lanes.prefill import Caches, feed
+from tq_cert.lanes.quality.caches import build_caches, dense_caches
 from tq_cert.lanes.quality.methods import Method, TurboQuant
 from tq_cert.lanes.quality.settings import Scope
 from tq_cert.lanes.quality.stored_bits import stored_bits
@@ -27,6 +28,7 @@ def probe(model: Any, haystack: Haystack, method: Method, scope: Scope) -> Probe
     feed(model, seen, haystack.tokens[: scope.chunk], scope.chunk)
     caches = build_caches(method, model, scope, seen)
     feed(model, caches, haystack.tokens, scope.chunk)
+    mx.clear_cache()
     bits = stored_bits(caches)
     asked = copy.deepcopy(caches)
     copied = answer(model, asked, haystack.copy)
@@ -35,14 +37,6 @@ def probe(model: Any, haystack: Haystack, method: Method, scope: Scope) -> Probe
         raise CodesNotReadError(method.name, "attention read no codes")
     needles = tuple(answer(model, copy.deepcopy(caches), needle) for needle in haystack.needles)
     return Probe(bits, reads, needles, copied)
-
-
-def feed(model: Any, caches: Caches, tokens: Tokens, chunk: int) -> None:
-    """Compute the caches of the prompt, not its predictions."""
-    for start in range(0, len(tokens), chunk):
-        model(mx.array(tokens[start : start + chunk])[None], cache=caches)
-        mx.eval([cache.state for cache in caches])
-    mx.clear_cache()
 
 
 def answer(model: Any, caches: Caches, question: Question) -> Answer:

@@ -10,7 +10,7 @@ def grids(report: EvalReport) -> tuple[Grid, ...]:
     measured = [row for row in report.rows if isinstance(row, MeasuredRow)]
     tables = [
         Grid(
-            title=f"{evaluation.name}: {report.model.name if report.model else '?'}, {report.settings.tier}",
+            title=f"{evaluation.name}: {report.model_name}, {report.settings.tier}",
             headings=("method", "context", "bits", "asked", "found", "share", "95 %", "nats a token"),
             rows=tuple(cells(row) for row in measured if row.evaluation == evaluation.name),
             notes=(),
@@ -45,17 +45,13 @@ def statuses(report: EvalReport) -> Grid:
 
 def notes(report: EvalReport) -> tuple[str, ...]:
     scope = report.settings.scope
-    lines = [
+    return (
         f"Prompts of each length: {scope.haystacks}; needles in each: {scope.needles}; tokens of its passage: "
         f"{scope.passage}; {scope.mode}, {scope.layers} layers. Interval: Wilson's; tokens of one passage are not "
         "independent.",
         "No figure here is comparable with the papers': other models, other texts, shorter prompts.",
-    ]
-    if report.text:
-        lines.append(f"Text: {report.text.name}, SHA-256 {report.text.sha256[:16]}….")
-    if report.model:
-        lines.append(f"Weights: SHA-256 {report.model.weights_sha256[:16]}…, {report.model.dtype}.")
-    return (*lines, f"Measured {report.created} with {report.provenance.line}.")
+        f"Measured {report.origin}.",
+    )
 
 
 def cells(row: MeasuredRow) -> tuple[str, ...]:

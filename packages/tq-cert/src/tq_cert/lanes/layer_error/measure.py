@@ -8,18 +8,16 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 
 # isort: split
 import mlx.core as mx
-from mlx_lm.models.cache import QuantizedKVCache, make_prompt_cache
+from mlx_lm.models.cache import QuantizedKVCache
 
 from tq_cert.errors import UnservedMethodError
 from tq_cert.lanes.layer_error.record import LayerError, LayerErrorRow, LayerErrorSettings
 from tq_cert.lanes.models import LoadedModel
+from tq_cert.lanes.prefill import Caches, prefilled
 from tq_cert.lanes.quality.caches import quantized
 from tq_cert.lanes.quality.methods import Dense, Method, MlxQuantized
 from tq_cert.lanes.texts import Windows
 from tq_cert.progress import Progress
-
-Caches = list[Any]
-Exact = tuple[mx.array, mx.array]
 
 
 def layer_error_rows(
@@ -31,11 +29,8 @@ def layer_error_rows(
         UnservedMethodError: a method codes nothing of this text on this model.
         tq_core.TurboQuantError: the runtime refuses the model.
     """
-    dense: Caches = make_prompt_cache(loaded.model)
     (tokens,) = windows.tokens
-    for start in range(0, len(tokens), settings.chunk):
-        loaded.model(mx.array(tokens[start : start + settings.chunk])[None], cache=dense)
-        mx.eval([cache.state for cache in dense])
+    dense = prefilled(loaded.model, tokens, settings.chunk)
     rows: list[LayerErrorRow] = []
     progress.phase("methods", len(methods))
     for method in methods:
@@ -52,12 +47,24 @@ def errors(model: Any, dense: Caches, method: Method, *, research: bool) -> tupl
     """The errors of every layer that the method compresses."""
     found: list[LayerError] = []
     for index, (cache, before) in enumerate(zip(compressed(model, dense, method, research), dense, strict=True)):
-        decoded = decode(cache)
-        if decoded is not None and decoded[2].stop > decoded[2].start:
-            keys, values, coded = decoded
-            exact = before.keys[..., coded, :], before.values[..., coded, :]
-            found.append(LayerError(index, relative_error(keys, exact[0]), relative_error(values, exact[1])))
+        sides = coded_errors(cache, before)
+        if sides is not None:
+            found.append(LayerError(index, *sides))
     return tuple(found)
+
+
+def coded_errors(cache: Any, dense: Any) -> tuple[float, float] | None:
+    """Mean relative squared errors of a layer's coded keys and values; None where nothing is coded.
+
+    Args:
+        cache: of any kind, with what became of the dense one's tokens.
+        dense: the dense cache.
+    """
+    decoded = decode(cache)
+    if decoded is None or decoded[2].stop <= decoded[2].start:
+        return None
+    keys, values, coded = decoded
+    return relative_error(keys, dense.keys[..., coded, :]), relative_error(values, dense.values[..., coded, :])
 
 
 def compressed(model: Any, dense: Caches, method: Method, research: bool) -> Caches:

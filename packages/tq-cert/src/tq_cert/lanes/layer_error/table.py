@@ -7,18 +7,15 @@ from tq_cert.lanes.tables import Grid
 
 def grids(report: LayerErrorReport) -> tuple[Grid, ...]:
     """One table: means, and the worst layer of either side."""
-    name = report.model.name if report.model else "?"
-    text = report.text
     return (
         Grid(
-            title=f"Errors of decoded keys and values: {name}, {report.settings.context} tokens",
+            title=f"Errors of decoded keys and values: {report.model_name}, {report.settings.context} tokens",
             headings=("method", "layers", "keys, mean", "worst", "in layer", "values, mean", "worst", "in layer"),
             rows=tuple(cells(row) for row in report.rows),
             notes=(
                 "Squared error over squared norm, mean over coded tokens and heads; keys as attention sees them, their "
                 "mean added back.",
-                *((f"Text: {text.name}, SHA-256 {text.sha256[:16]}….",) if text else ()),
-                f"Measured {report.created} with {report.provenance.line}.",
+                f"Measured {report.origin}.",
             ),
         ),
     )

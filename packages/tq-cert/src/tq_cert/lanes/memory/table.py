@@ -59,13 +59,9 @@ def sixteen_bit(dense: MemoryRow) -> float:
 
 def notes(report: MemoryReport) -> tuple[str, ...]:
     """What a reader of the numbers must know."""
-    lines = [
+    return (
         "Peaks are MLX's own counter, weights included; one process per run. Cache: allocated bytes at the end, growth "
         "capacity included; used: what its tokens take of them, and that against the dense run's.",
         "16-bit dense: the dense cache at two bytes a number; a float32 run stores its own dense tokens in four.",
-    ]
-    if report.text:
-        lines.append(f"Text: {report.text.name}, SHA-256 {report.text.sha256[:16]}…, {report.text.tokens} tokens.")
-    if report.model:
-        lines.append(f"Weights: SHA-256 {report.model.weights_sha256[:16]}…, {report.model.dtype} as loaded.")
-    return (*lines, f"Measured {report.created} with {report.provenance.line}.")
+        f"Measured {report.origin}.",
+    )

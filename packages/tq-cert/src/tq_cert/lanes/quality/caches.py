@@ -1,5 +1,6 @@
 """How each method's caches are built: the one place that knows the support gate and its bypass for evaluation."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +10,17 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 from mlx_lm.models.cache import KVCache, RotatingKVCache, make_prompt_cache
 
 from tq_cert.errors import OptionError, SlidingWindowError, UnknownMethodError, UnservedMethodError
+from tq_cert.lanes.prefill import Caches
 from tq_cert.lanes.quality.methods import Dense, Method, MlxQuantized, TurboQuant
 from tq_cert.lanes.quality.settings import Scope
+from tq_core import TurboQuantError
 from tq_mlx.compressed import CompressedCache
 from tq_mlx.conversion import layer_key_norm
 
-Caches = list[Any]
+GATE_REMEDY = (
+    "choose what the message allows; --research admits a research-only family; --layers all builds the caches "
+    "directly, past the support gate, for evaluation"
+)
 
 
 def build_caches(method: Method, model: Any, scope: Scope, seen: Caches) -> Caches:
@@ -115,14 +121,23 @@ def config_of(method: TurboQuant, scope: Scope) -> tq_mlx.TurboQuantConfig:
     return replace(config, tail_tokens=0, block_tokens=1) if scope.mode == "stress" else config
 
 
-def check_method(method: Method, head_dims: tuple[int, ...], model: Any, scope: Scope) -> None:
-    """Raise before any time is spent if the method does not serve this model.
+def check_methods(methods: Sequence[Method], head_dims: tuple[int, ...], model: Any, scope: Scope) -> None:
+    """Raise before any time is spent if a method does not serve this model.
 
     Raises:
         UnknownMethodError: its parameters are no configuration.
-        UnservedMethodError: mlx-lm's quantized cache does not serve a head dimension.
-        tq_core.TurboQuantError: our runtime refuses the family or a head dimension.
+        UnservedMethodError: mlx-lm's quantized cache does not serve a head dimension, or our runtime refuses it or the
+            model's family.
     """
+    for method in methods:
+        try:
+            check_method(method, head_dims, model, scope)
+        except TurboQuantError as error:
+            raise UnservedMethodError(method.name, str(error), GATE_REMEDY) from error
+
+
+def check_method(method: Method, head_dims: tuple[int, ...], model: Any, scope: Scope) -> None:
+    """One of `check_methods`; what our runtime refuses, it raises as a tq_core.TurboQuantError."""
     for head_dim in head_dims:
         if isinstance(method, MlxQuantized):
             check_quantized(method, head_dim)

@@ -64,7 +64,7 @@ def grid(reports: Sequence[QualityReport]) -> Grid:
             cells(source, baseline, kinds.get(source.row.method, "mlx-lm"), beaten_by(source.row, rows))
             for source in rows
         ),
-        notes=tuple(note(index, report) for index, report in enumerate(reports, 1)),
+        notes=tuple(f"Run {index}: {report.origin}" for index, report in enumerate(reports, 1)),
     )  # fmt: skip
 
 
@@ -100,17 +100,7 @@ def check_alike(reports: Sequence[QualityReport]) -> None:
     first = reports[0]
     for report in reports[1:]:
         if (report.model, report.text, report.settings.scope) != (first.model, first.text, first.settings.scope):
-            name = first.model.name if first.model else "?"
-            raise UnexpectedContentError(name, "reports of this model differ in weights, text or scope")
-
-
-def note(index: int, report: QualityReport) -> str:
-    weights = report.model.weights_sha256[:16] if report.model else "?"
-    text = f"{report.text.name}, SHA-256 {report.text.sha256[:16]}…" if report.text else "?"
-    sources = report.provenance.sources_sha256[:16]
-    return (
-        f"Run {index}: {report.created}, {report.provenance.line}; sources {sources}…, weights {weights}…, text {text}"
-    )
+            raise UnexpectedContentError(first.model_name, "reports of this model differ in weights, text or scope")
 
 
 def read(folder: Path) -> Iterator[QualityReport]:

@@ -9,11 +9,10 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 import mlx.core as mx
 import msgspec
 
-from tq_cert.errors import UnservedMethodError
 from tq_cert.lanes.journal import Journal, key_of
 from tq_cert.lanes.models import LoadedModel
 from tq_cert.lanes.provenance import Provenance
-from tq_cert.lanes.quality.caches import build_caches, check_method, dense_caches
+from tq_cert.lanes.quality.caches import build_caches, check_methods, dense_caches
 from tq_cert.lanes.quality.measure import Contender, measure_window
 from tq_cert.lanes.quality.methods import Dense, Method
 from tq_cert.lanes.quality.record import QualityRow, WindowMeasurement
@@ -21,15 +20,9 @@ from tq_cert.lanes.quality.settings import Scope
 from tq_cert.lanes.quality.summary import summarize
 from tq_cert.lanes.texts import Windows
 from tq_cert.progress import Progress
-from tq_core import TurboQuantError
 
 MOST_CONTENDERS = 12
 """Methods that run beside one dense run; more of them take another dense run, which bounds memory."""
-
-GATE_REMEDY = (
-    "choose what the message allows; --research admits a research-only family; --layers all builds the caches "
-    "directly, past the support gate, for evaluation"
-)
 
 SHOWN = 6
 """Methods that a line of progress names."""
@@ -54,11 +47,7 @@ def quality_rows(
         TqCertError: one of its subclasses: a method does not serve the model, or its codes were not read.
         tq_core.TurboQuantError: the runtime refuses in the middle of a window.
     """
-    for method in methods:
-        try:
-            check_method(method, loaded.info.head_dims, loaded.model, scope)
-        except TurboQuantError as error:
-            raise UnservedMethodError(method.name, str(error), GATE_REMEDY) from error
+    check_methods(methods, loaded.info.head_dims, loaded.model, scope)
     lane = Lane(loaded, windows, scope, provenance, journal, progress)
     with tq_mlx.hooks_installed():
         lane.measure(methods)

@@ -1,11 +1,13 @@
 """The records of a quality report."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import msgspec
 
 from tq_cert.lanes.envelope import Envelope
 from tq_cert.lanes.quality.settings import QualitySettings
+from tq_cert.lanes.quality.statistics import mean
 
 
 class StoredBits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,6 +21,11 @@ class StoredBits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     model16: float
     as_run: float
+
+    @classmethod
+    def mean_of(cls, measured: Sequence[Self]) -> Self:
+        """The mean of several."""
+        return cls(mean([one.model16 for one in measured]), mean([one.as_run for one in measured]))
 
 
 class WindowMeasurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

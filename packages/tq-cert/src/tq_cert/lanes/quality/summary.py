@@ -23,10 +23,7 @@ def summarize(
     return QualityRow(
         method=first.method,
         parameters=None if parameters is None else dict(parameters),
-        stored_bits=StoredBits(
-            model16=mean([window.stored_bits.model16 for window in windows]),
-            as_run=mean([window.stored_bits.as_run for window in windows]),
-        ),
+        stored_bits=StoredBits.mean_of([window.stored_bits for window in windows]),
         compressed_layers=first.compressed_layers,
         layers=first.layers,
         kl=kl_summary([window.kl for window in windows], positions),

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from tq_cert.lanes.envelope import ModelInfo, TextInfo
-from tq_cert.lanes.provenance import Provenance
+from tq_cert.lanes.envelope import Envelope
 from tq_cert.lanes.quality.record import QualityReport, QualityRow
 from tq_cert.lanes.tables import TIMES, Grid
 
@@ -26,7 +26,7 @@ def grids(report: QualityReport) -> tuple[Grid, Grid]:
         title=heading(report),
         headings=tuple(column.heading for column in columns),
         rows=tuple(tuple(column.cell(row) for column in columns) for row in report.rows),
-        notes=notes(report.rows, report.text, report.model, report.created, report.provenance),
+        notes=notes(report.rows, report),
     )
     edges = [f"{bucket.start}-{bucket.stop}" for bucket in report.rows[0].buckets]
     by_position = Grid(
@@ -71,16 +71,13 @@ def number(value: float) -> str:
 
 def heading(report: QualityReport) -> str:
     scope = report.settings.scope
-    name = report.model.name if report.model else "?"
     layers = "all layers" if scope.layers == "all" else "default layers"
     families = ", research-only families admitted" if scope.research else ""
-    return f"{name}, {scope.windows} {TIMES} {scope.context} tokens, {scope.mode}, {layers}{families}"
+    return f"{report.model_name}, {scope.windows} {TIMES} {scope.context} tokens, {scope.mode}, {layers}{families}"
 
 
-def notes(
-    rows: Sequence[QualityRow], text: TextInfo | None, model: ModelInfo | None, created: str, provenance: Provenance
-) -> tuple[str, ...]:
-    """What a reader of the numbers must know."""
+def notes(rows: Sequence[QualityRow], report: Envelope[Any, Any]) -> tuple[str, ...]:
+    """What a reader of these rows of a report must know."""
     lines = [
         "KL(dense ‖ method) in nats, full vocabulary, teacher-forced; bits: stored bits per value of a 16-bit model."
     ]
@@ -89,8 +86,6 @@ def notes(
             lines.append(f"{row.method} compresses {row.compressed_layers} of {row.layers} layers.")
         if row.compressed_layers == 0 and row.kl.mean > 0:
             lines.append(f"The dense run differs from itself by {number(row.kl.mean)}: this backend's noise.")
-    if text:
-        lines.append(f"Text: {text.name}, SHA-256 {text.sha256[:16]}…, {text.tokens} tokens.")
-    if model:
-        lines.append(f"Weights: SHA-256 {model.weights_sha256[:16]}…, {model.dtype}.")
-    return (*lines, f"Measured {created} with {provenance.line}.")
+    if report.model:
+        lines.append(f"Keys and values of the dense run: {report.model.dtype}.")
+    return (*lines, f"Measured {report.origin}.")

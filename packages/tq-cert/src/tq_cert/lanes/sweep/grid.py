@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 import tq_contract
-from tq_cert.errors import OptionError
+from tq_cert.lanes.lists import parse_names
 from tq_cert.lanes.quality.methods import TurboQuant
 
 Codec = Literal["mse", "uniform"]
@@ -81,9 +81,7 @@ def bits_list(option: str, text: str) -> tuple[int, ...]:
     Raises:
         OptionError: one is no number from 1 to 8, or comes twice.
     """
-    parts = [part.strip() for part in text.split(",")]
-    known = [str(bits) for bits in range(1, 9)]
-    return tuple(int(part) for part in chosen(option, parts, known))
+    return tuple(int(bits) for bits in parse_names(option, text, [str(bits) for bits in range(1, 9)]))
 
 
 def names_list(option: str, text: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -94,13 +92,4 @@ def names_list(option: str, text: str, known: Sequence[str]) -> tuple[str, ...]:
     """
     if text in ("all", "none"):
         return tuple(known) if text == "all" else ()
-    return tuple(chosen(option, [part.strip() for part in text.split(",")], known))
-
-
-def chosen(option: str, parts: Sequence[str], known: Sequence[str]) -> Sequence[str]:
-    for part in parts:
-        if part not in known:
-            raise OptionError(option, f"{part!r} is not known", f"choose from {', '.join(known)}")
-        if parts.count(part) > 1:
-            raise OptionError(option, f"{part!r} comes twice", "name it once")
-    return parts
+    return parse_names(option, text, known)

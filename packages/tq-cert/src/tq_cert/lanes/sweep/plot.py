@@ -1,37 +1,14 @@
 """The plot of a sweep: mean KL against stored bits, with the Pareto front and the references."""
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from tq_cert.errors import MissingDependencyError, OptionError
-from tq_cert.lanes.files import write_whole
+from tq_cert.lanes.plots import figure_class, save
 from tq_cert.lanes.sweep.grid import CODECS
 from tq_cert.lanes.sweep.record import SweepReport, SweepRow
 from tq_cert.lanes.tables import TIMES
 
-FORMATS = ("png", "svg", "pdf")
 MARKERS = {"mse": "o", "uniform": "s"}
-
-
-def check_plot(path: Path) -> None:
-    """Raise before anything is measured if the plot could not be written.
-
-    Raises:
-        OptionError: the suffix names no format.
-        MissingDependencyError: matplotlib is not installed.
-    """
-    if path.suffix.removeprefix(".") not in FORMATS:
-        raise OptionError("--plot", f"{path.name!r} names no format", f"use a suffix from {', '.join(FORMATS)}")
-    figure_class()
-
-
-def figure_class() -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "draw the plot", "plots") from error
-    return Figure
 
 
 def write_plot(report: SweepReport, path: Path) -> None:
@@ -42,16 +19,13 @@ def write_plot(report: SweepReport, path: Path) -> None:
     draw_front(axes, report.rows)
     draw_references(axes, report.rows)
     scope = report.settings.scope
-    name = report.model.name if report.model else "?"
-    axes.set_title(f"{name}: {scope.windows} {TIMES} {scope.context} tokens, {scope.mode}")
+    axes.set_title(f"{report.model_name}: {scope.windows} {TIMES} {scope.context} tokens, {scope.mode}")
     axes.set_xlabel("stored bits per value")
     axes.set_ylabel("mean KL(dense ‖ method), nats")
     axes.set_yscale("log")
     axes.grid(visible=True, which="both", alpha=0.25)
     axes.legend()
-    content = BytesIO()
-    figure.savefig(content, format=path.suffix.removeprefix("."), dpi=150, metadata=reproducible(path))
-    write_whole(path, content.getvalue())
+    save(figure, path)
 
 
 def draw_grid(axes: Any, rows: tuple[SweepRow, ...]) -> None:
@@ -83,8 +57,3 @@ def draw_references(axes: Any, rows: tuple[SweepRow, ...]) -> None:
 def place(row: SweepRow) -> tuple[float, float]:
     """Where a row lies: stored bits and KL."""
     return row.quality.stored_bits.model16, row.quality.kl.mean
-
-
-def reproducible(path: Path) -> dict[str, None]:
-    """Metadata that leaves out the date: the same report gives the same bytes."""
-    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})

@@ -16,13 +16,15 @@ def grids(report: SweepReport) -> Iterator[Grid]:
     )
     qualities = [row.quality for row in shown]
     columns = columns_for(qualities)
-    name, scope = report.model.name if report.model else "?", report.settings.scope
-    title = f"Pareto front of {points} configurations: {name}, {scope.windows} {TIMES} {scope.context} tokens"
+    scope = report.settings.scope
+    title = (
+        f"Pareto front of {points} configurations: {report.model_name}, {scope.windows} {TIMES} {scope.context} tokens"
+    )
     yield Grid(
         title=f"{title}, {scope.mode}",
         headings=tuple(column.heading for column in columns),
         rows=tuple(tuple(column.cell(row) for column in columns) for row in qualities),
-        notes=notes(qualities, report.text, report.model, report.created, report.provenance),
+        notes=notes(qualities, report),
     )
     found = effects(report.rows)
     if found:

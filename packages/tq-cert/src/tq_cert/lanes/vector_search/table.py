@@ -9,7 +9,6 @@ from tq_cert.lanes.vector_search.record import Recall, SearchReport, SearchRow
 def grids(report: SearchReport) -> tuple[Grid, ...]:
     """One table."""
     data, exact = report.rows[0].data, report.rows[0]
-    weights = f" (weights SHA-256 {report.model.weights_sha256[:16]}…)" if report.model else ""
     return (
         Grid(
             title=f"{data.vectors} vectors of {data.dim}, {data.queries} queries: {data.name}",
@@ -25,8 +24,8 @@ def grids(report: SearchReport) -> tuple[Grid, ...]:
                 f"Medians of {report.settings.repeats} interleaved timings, ±: half the distance between the "
                 "quartiles; query: one query of a batch. Every vector is compared: no index here skips any.",
                 *LEGEND,
-                f"Vectors: SHA-256 {data.sha256[:16]}…{weights}.",
-                f"Measured {report.created} with {report.provenance.line}.",
+                f"Vectors: SHA-256 {data.sha256[:16]}….",
+                f"Measured {report.origin}.",
             ),
         ),
     )

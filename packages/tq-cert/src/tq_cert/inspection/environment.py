@@ -8,10 +8,10 @@ import tq_mlx  # noqa: F401  (first: it loads OpenBLAS before MLX is imported)  
 # isort: split
 import mlx.core as mx
 
-from tq_cert.certification.checkout import find_checkout
-from tq_cert.certification.installation import editable
-from tq_cert.certification.machine import hardware, is_translated, is_virtual, memory_bytes
 from tq_cert.evidence import Environment, Variable
+from tq_cert.inspection.checkout import find_checkout
+from tq_cert.inspection.installation import editable
+from tq_cert.inspection.machine import hardware, is_translated, is_virtual, memory_bytes
 from tq_cert.lanes.provenance import sources_digest, system, version_of
 from tq_contract.preflight import overriding
 

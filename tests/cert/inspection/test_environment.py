@@ -2,8 +2,8 @@
 
 import platform
 
-from tq_cert.certification import machine
-from tq_cert.certification.environment import survey
+from tq_cert.inspection import machine
+from tq_cert.inspection.environment import survey
 
 
 def test_a_survey_says_what_is_here_and_what_overrides_it(monkeypatch):

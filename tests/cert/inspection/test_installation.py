@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from tq_cert.certification import installation
 from tq_cert.errors import FileAccessError
+from tq_cert.inspection import installation
 
 VERSION = "0.1.0"
 
@@ -41,7 +41,7 @@ def site(tmp_path, monkeypatch):
             url.write_text(json.dumps(origin(wheel)))
         return wheel, tmp_path / "site" / module / "__init__.py"
 
-    monkeypatch.setattr(installation, "DISTRIBUTIONS", ("tq-made-up",))
+    monkeypatch.setattr(installation, "OURS", ("tq-made-up",))
     return install
 
 

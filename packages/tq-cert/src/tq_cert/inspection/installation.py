@@ -10,14 +10,14 @@ from pathlib import Path
 
 from tq_cert.errors import FileAccessError
 from tq_cert.evidence import Wheel
-from tq_cert.evidence.refusals import DISTRIBUTIONS
+from tq_cert.lanes.provenance import OURS
 
 RECORD = "RECORD"
 
 
 def editable() -> tuple[str, ...]:
     """Distributions of ours that are links to a checkout."""
-    return tuple(name for name in DISTRIBUTIONS if origin(name).get("dir_info", {}).get("editable"))
+    return tuple(name for name in OURS if origin(name).get("dir_info", {}).get("editable"))
 
 
 def wheels(folder: Path | None) -> tuple[Wheel, ...]:
@@ -29,7 +29,7 @@ def wheels(folder: Path | None) -> tuple[Wheel, ...]:
         FileAccessError: the folder or a wheel cannot be read.
     """
     found: list[Wheel] = []
-    for name in DISTRIBUTIONS:
+    for name in OURS:
         for path in candidates(name, folder):
             distribution = Distribution.from_name(name)
             if is_installed_from(distribution, path):
@@ -43,7 +43,7 @@ def changed_files() -> tuple[str, ...]:
     """Installed files of ours that differ from what their installer recorded; none for a link to a checkout."""
     return tuple(
         f"{name}: {path}"
-        for name in DISTRIBUTIONS
+        for name in OURS
         if (distribution := installed(name)) and not origin(name).get("dir_info", {}).get("editable")
         for path, digest in recorded(distribution.read_text(RECORD) or "")
         if digest_of(Path(str(distribution.locate_file(path)))) != digest
