@@ -87,14 +87,15 @@ def attend_fused(
     softcap: float | None,
 ) -> mx.array | None:
     """Return what ``streaming_attention`` returns, by the fused kernel; None where the reference is to do it."""
-    length = queries.shape[2]
+    shape = queries.shape
+    length = shape[2]
     if length > MOST_NEW_TOKENS or sinks is not None or softcap is not None:
         return None
     if mask is not None and (not isinstance(mask, str) or mask != "causal"):
         return None
     path = path_for(keys, values)
     variant, language = path.variant, path.language
-    if variant is None or language is None or not fit(queries, keys):
+    if variant is None or language is None or not fit(shape, keys.shape) or queries.dtype != keys.dtype:
         return None
     run, tuning = run_on(language), TUNING[language]
     try:
@@ -107,7 +108,6 @@ def attend_fused(
         return None
 
 
-def fit(queries: mx.array, keys: TurboQuantKeysView) -> bool:
-    """Return whether the queries meet keys of their own dtype and shape; the reference says what does not fit."""
-    (rows, heads, _, head_dim), (own_rows, kv_heads, _, own_head_dim) = queries.shape, keys.shape
-    return (rows, head_dim, queries.dtype) == (own_rows, own_head_dim, keys.dtype) and heads % kv_heads == 0
+def fit(queries: tuple[int, ...], keys: tuple[int, ...]) -> bool:
+    """Return whether queries [B, Hq, L, D] meet keys [B, Hk, T, D]; the reference says what does not fit."""
+    return queries[0] == keys[0] and queries[3] == keys[3] and not queries[1] % keys[1]

@@ -47,30 +47,41 @@ def header(dialect: Dialect, entry: str) -> str:
     return "\n".join(stripped(name) for name in (*PRELUDE[dialect], *ALGORITHM[entry]))
 
 
-@lru_cache
-def header_by_name(dialect: Dialect, entry: str) -> str:
-    """Return the same as names of files where the compiler can open them: MLX copies a kernel's text at every call.
-
-    35 KB of it took 8 of 25 µs of a call's processor time beside an H200.
-    """
-    files = [SOURCES.joinpath(name) for name in (*PRELUDE[dialect], *ALGORITHM[entry])]
-    if dialect == "metal" or not all(isinstance(file, Path) for file in files):
-        return header(dialect, entry)
-    return "".join(f'#include "{file}"\n' for file in files)
-
-
 def body(dialect: Dialect, entry: str, constants: Constants) -> str:
     """Return the body of a pass.
 
     The constants are written into it: MLX would read template arguments anew at every call.
     """
-    lines = [
+    return "\n".join([definitions(dialect, constants), *(stripped(name) for name in ENTRIES[entry])])
+
+
+def header_and_body(dialect: Dialect, entry: str, constants: Constants) -> tuple[str, str]:
+    """Return both as MLX is handed them: by names of files, where the compiler can open files.
+
+    MLX copies texts at every call: 40 KB of them took 8 of 25 µs of a call's processor time beside an H200. It looks
+    into the body for the arrays whose strides are used, so a comment names them.
+    """
+    before, behind = header(dialect, entry), body(dialect, entry, constants)
+    if dialect == "metal" or not isinstance(SOURCES, Path):
+        return before, behind
+    strides = " ".join(sorted(set(re.findall(r"\w+_strides", behind))))
+    return (
+        included(*PRELUDE[dialect], *ALGORITHM[entry]),
+        f"// {strides}\n{definitions(dialect, constants)}\n{included(*ENTRIES[entry])}",
+    )
+
+
+def definitions(dialect: Dialect, constants: Constants) -> str:
+    return "\n".join(
         f"typedef {TYPES[dialect][value]} {name};"
         if isinstance(value, mx.Dtype)
         else f"constexpr {'bool' if isinstance(value, bool) else 'int'} {name} = {str(value).lower()};"
         for name, value in constants
-    ]
-    return "\n".join([*lines, *(stripped(name) for name in ENTRIES[entry])])
+    )
+
+
+def included(*names: str) -> str:
+    return "".join(f'#include "{SOURCES / name}"\n' for name in names)
 
 
 def digest(*texts: str) -> str:
@@ -80,5 +91,7 @@ def digest(*texts: str) -> str:
 
 @lru_cache
 def stripped(name: str) -> str:
-    lines = (re.sub("//.*", "", line).strip() for line in SOURCES.joinpath(name).read_text(encoding="utf-8").splitlines())
+    lines = (
+        re.sub("//.*", "", line).strip() for line in SOURCES.joinpath(name).read_text(encoding="utf-8").splitlines()
+    )
     return "\n".join(line for line in lines if line)

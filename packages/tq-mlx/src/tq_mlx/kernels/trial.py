@@ -1,4 +1,4 @@
-"""An attention kernel's trial: a small history on which it must agree with plain attention over decoded keys and values.
+"""An attention kernel's trial: a small history on which it must agree with plain attention over what is decoded.
 
 The history's codes are random words and gains: to code real vectors, MLX would first have to compile everything that
 the reference coder consists of, on a GPU for a minute.

@@ -1,4 +1,4 @@
-"""What this process thinks of its kernels: which passed their trial, and which failed and why, also logged as a warning.
+"""What this process thinks of its kernels: which passed their trial, and which failed and why (logged as a warning).
 
 MLX compiles a kernel when its result is evaluated, too late to fall back in the midst of a model: so each is evaluated
 once by itself, on a small case of which the answer is known, before anything relies on it.
