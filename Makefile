@@ -75,10 +75,10 @@ test-static: static ## what needs no MLX: the contract's tests, the contract, th
 test-structural: setup ## cache, segments, streaming attention, upgrade and hooks on tiny models
 	@$(RUN) pytest -q -m 'not model' tests/mlx
 
-test-smoke-llama: setup ## a Llama end to end: a tiny one, or $$TQ_TEST_LLAMA_MODEL
+test-smoke-llama: setup ## a Llama end to end: a tiny one, or $TQ_TEST_LLAMA_MODEL
 	@$(RUN) pytest -q tests/mlx/test_smoke.py -k llama
 
-test-smoke-gemma: setup ## a Gemma end to end: a tiny one, or $$TQ_TEST_GEMMA_MODEL
+test-smoke-gemma: setup ## a Gemma end to end: a tiny one, or $TQ_TEST_GEMMA_MODEL
 	@$(RUN) pytest -q tests/mlx/test_smoke.py -k gemma
 
 test-long-context: setup ## more than 4096 tokens: tiny models, or those of the two variables

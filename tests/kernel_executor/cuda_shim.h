@@ -114,6 +114,8 @@ inline float square_root(float x) { return std::sqrt(x); }
 inline float larger(float a, float b) { return std::fmax(a, b); }
 inline float magnitude(float x) { return std::fabs(x); }
 inline word masked_or(word x, word mask, word extra) { return (x & mask) | extra; }
+inline word byte_of(word x, int index) { return (x >> (8 * index)) & 0xff; }
+inline word shared_word(const word* table, word index) { return table[index]; }
 inline word join_low(word low, word high) { return (low & 0xffffu) | (high << 16); }
 inline word join_high(word low, word high) { return (low >> 16) | (high & 0xffff0000u); }
 inline word funnel(word low, word high, int shift) { return word((uint64_t(high) << 32 | low) >> shift); }

@@ -14,7 +14,7 @@ from tq_core.packing import unpack
 from tq_core.rotation import signs
 from tq_core.scalar import ScalarCodec
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache
-from tq_mlx.kernels import encode, failures
+from tq_mlx.kernels import encode, verdicts
 from tq_mlx.kernels.asked import attention_path
 from tq_mlx.kernels.encoder import THREADGROUPS, Encoder
 from tq_mlx.kernels.encoder import encode as encode_by_kernel
@@ -202,8 +202,7 @@ def gpu(monkeypatch):
 
     monkeypatch.setattr(encode, "dialect", lambda: "metal")
     monkeypatch.setattr(encode, "run_on", lambda language: run)
-    monkeypatch.setattr(encode, "passed", set())
-    monkeypatch.setattr(failures, "failures", {})
+    monkeypatch.setattr(verdicts, "verdicts", {})
     return tokens
 
 
@@ -228,7 +227,7 @@ def test_on_a_gpu_a_cache_codes_by_the_kernel(gpu):
     # Deviations of three blocks, keys and values, each behind its trial; then 16 tokens that begin no block.
     assert gpu == [trial, 3, trial, 160, trial, 160, 16, 16]
     np.testing.assert_allclose(decoded(cache), decoded(wanted), atol=0.02)
-    assert failures.failures == {}
+    assert set(verdicts.verdicts.values()) <= {None}
 
 
 @pytest.mark.parametrize(
@@ -264,7 +263,7 @@ def test_nan_and_too_large_vectors_are_refused_as_by_the_reference(gpu, bad):
     assert gpu[-1] == 6
     assert str(found.value) == str(wanted.value)
     assert cache.packed.length == 0
-    assert failures.failures == {}
+    assert set(verdicts.verdicts.values()) <= {None}
 
 
 def test_a_kernel_that_does_not_compile_is_replaced_by_the_reference(gpu, monkeypatch, caplog):
@@ -275,7 +274,7 @@ def test_a_kernel_that_does_not_compile_is_replaced_by_the_reference(gpu, monkey
         wanted = filled()
     monkeypatch.setattr(encode, "run_on", lambda language: fails)
     assert np.array_equal(decoded(filled()), decoded(wanted))
-    assert "no such intrinsic" in next(iter(failures.failures.values())).reason
+    assert "no such intrinsic" in next(iter(verdicts.verdicts.values())).reason
     assert "no such intrinsic" in caplog.text
 
 
@@ -288,4 +287,4 @@ def test_a_kernel_that_codes_something_else_does_not_pass_its_trial(gpu, monkeyp
 
     monkeypatch.setattr(encode, "run_on", lambda language: wrong)
     assert encode.encode_fused(MseCodec(), mx.ones((1, 1, 4, 64))) is None
-    assert "in its trial its error was" in next(iter(failures.failures.values())).reason
+    assert "in its trial its error was" in next(iter(verdicts.verdicts.values())).reason

@@ -7,8 +7,8 @@ from kernel_executor.executor import run_by_executor
 from tq_core import Codec, MseCodec, PolarCodec, RandomOrthogonal, UniformCodec
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache, status, streaming_attention
 from tq_mlx.errors import ConfigError
-from tq_mlx.kernels import choose, failures, trial
-from tq_mlx.kernels.asked import VARIABLE, attention_path
+from tq_mlx.kernels import choose, trial, verdicts
+from tq_mlx.kernels.asked import VARIABLE, attention_path, wanted_by_environment
 from tq_mlx.kernels.choose import path_for
 from tq_mlx.kernels.variant import Variant
 
@@ -32,8 +32,7 @@ def gpu(monkeypatch):
 
     monkeypatch.setattr(choose, "dialect", lambda: "metal")
     monkeypatch.setattr(choose, "run_on", lambda language: run)
-    monkeypatch.setattr(failures, "failures", {})
-    monkeypatch.setattr(trial, "passed", set())
+    monkeypatch.setattr(verdicts, "verdicts", {})
     return calls
 
 
@@ -117,7 +116,7 @@ def test_a_kernel_that_does_not_compile_is_replaced_by_the_reference(gpu, monkey
     found = decode_step(views)
     with attention_path("reference"):
         assert close(found, decode_step(views))
-    assert "no such intrinsic" in next(iter(failures.failures.values())).reason
+    assert "no such intrinsic" in next(iter(verdicts.verdicts.values())).reason
     assert "no such intrinsic" in caplog.text
     assert status([cache]).layers[0].attention.startswith("reference: the kernel failed: RuntimeError: Failed to comp")
 
@@ -131,7 +130,7 @@ def test_a_kernel_that_computes_something_else_does_not_pass_its_trial(gpu, monk
     found = decode_step(views)
     with attention_path("reference"):
         assert close(found, decode_step(views))
-    assert "in its trial it was off by" in next(iter(failures.failures.values())).reason
+    assert "in its trial it was off by" in next(iter(verdicts.verdicts.values())).reason
 
 
 TRIED = MseCodec(bits=4), UniformCodec(bits=3)
@@ -163,10 +162,22 @@ def test_a_trial_codes_nothing_lest_mlx_compile_the_reference_coder(monkeypatch)
     assert trial_error(run_by_executor("metal")) < trial.TOLERANCE
 
 
-def test_the_path_can_be_set_by_the_environment(gpu, monkeypatch):
+@pytest.fixture
+def set_variable(monkeypatch):
+    """Set the variable as if the process had just begun."""
+
+    def set_to(value):
+        monkeypatch.setenv(VARIABLE, value)
+        wanted_by_environment.cache_clear()
+
+    yield set_to
+    wanted_by_environment.cache_clear()
+
+
+def test_the_path_can_be_set_by_the_environment(gpu, set_variable):
     _, views = filled()
-    monkeypatch.setenv(VARIABLE, "reference")
+    set_variable("reference")
     assert str(path_for(*views)) == "reference: asked for"
-    monkeypatch.setenv(VARIABLE, "dense")
+    set_variable("dense")
     with pytest.raises(ConfigError, match="'dense' is not known: use one of auto, reference"):
         path_for(*views)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Literal, get_args
 
 import mlx.core as mx
@@ -15,7 +16,7 @@ PathName = Literal["auto", "reference"]
 NAMES = get_args(PathName)
 
 VARIABLE = "TURBOQUANT_ATTENTION"
-"""Environment variable that says which path to take: ``auto`` or ``reference``."""
+"""Environment variable that says which path to take: ``auto`` or ``reference``. It is read once."""
 
 wanted: ContextVar[str | None] = ContextVar("wanted", default=None)
 """The path of the innermost ``with attention_path(…)`` block."""
@@ -33,7 +34,13 @@ def attention_path(name: PathName) -> Generator[None]:
 
 def reference_asked() -> bool:
     """Return whether no kernel is to be used; ConfigError for an unknown name in the environment."""
-    return checked(wanted.get() or os.environ.get(VARIABLE, "auto")) == "reference"
+    return (wanted.get() or wanted_by_environment()) == "reference"
+
+
+@cache
+def wanted_by_environment() -> str:
+    """Return what the environment says: remembered, since looking there takes longer than all else of a choice."""
+    return checked(os.environ.get(VARIABLE, "auto"))
 
 
 def checked(name: str) -> str:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import mlx.core as mx
 
 from tq_mlx.kernels.asked import dialect, reference_asked
-from tq_mlx.kernels.failures import failure_of, record_failure
 from tq_mlx.kernels.fused import fused_attention
 from tq_mlx.kernels.launch import run_on
 from tq_mlx.kernels.source_text import Dialect
-from tq_mlx.kernels.trial import passes_trial
+from tq_mlx.kernels.trial import fault_of
 from tq_mlx.kernels.variant import NoKernelError, Variant
+from tq_mlx.kernels.verdicts import failure_of, passes, record_failure
 from tq_mlx.kernels.work import TUNING
 from tq_mlx.views import TurboQuantKeysView, TurboQuantValuesView
 
@@ -87,27 +87,27 @@ def attend_fused(
     softcap: float | None,
 ) -> mx.array | None:
     """Return what ``streaming_attention`` returns, by the fused kernel; None where the reference is to do it."""
-    length = queries.shape[2]
+    shape = queries.shape
+    length = shape[2]
     if length > MOST_NEW_TOKENS or sinks is not None or softcap is not None:
         return None
     if mask is not None and (not isinstance(mask, str) or mask != "causal"):
         return None
     path = path_for(keys, values)
     variant, language = path.variant, path.language
-    if variant is None or language is None or not fit(queries, keys):
+    if variant is None or language is None or not fit(shape, keys.shape) or queries.dtype != keys.dtype:
         return None
-    run = run_on(language)
+    run, tuning = run_on(language), TUNING[language]
     try:
-        if not passes_trial(variant, keys.codec, values.codec, run, TUNING[language]):
+        if not passes(variant, lambda: fault_of(variant, keys.codec, values.codec, run, tuning)):
             return None
-        causal, tuning = mask == "causal" and length > 1, TUNING[language]
+        causal = mask == "causal" and length > 1
         return fused_attention(variant, queries, keys, values, scale=scale, causal=causal, run=run, tuning=tuning)
     except Exception as error:  # whatever MLX or its compiler raises
         record_failure(variant, f"{type(error).__name__}: {error}")
         return None
 
 
-def fit(queries: mx.array, keys: TurboQuantKeysView) -> bool:
-    """Return whether the queries meet keys of their own dtype and shape; the reference says what does not fit."""
-    (rows, heads, _, head_dim), (own_rows, kv_heads, _, own_head_dim) = queries.shape, keys.shape
-    return (rows, head_dim, queries.dtype) == (own_rows, own_head_dim, keys.dtype) and heads % kv_heads == 0
+def fit(queries: tuple[int, ...], keys: tuple[int, ...]) -> bool:
+    """Return whether queries [B, Hq, L, D] meet keys [B, Hk, T, D]; the reference says what does not fit."""
+    return queries[0] == keys[0] and queries[3] == keys[3] and not queries[1] % keys[1]

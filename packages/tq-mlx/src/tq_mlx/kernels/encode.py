@@ -9,17 +9,15 @@ from tq_core import Codec, ScalarCode
 from tq_core.codec import LARGEST
 from tq_mlx.kernels.asked import dialect, reference_asked
 from tq_mlx.kernels.encoder import Encoder, encode
-from tq_mlx.kernels.failures import failure_of, record_failure
 from tq_mlx.kernels.launch import Run, run_on
 from tq_mlx.kernels.variant import NoKernelError
+from tq_mlx.kernels.verdicts import failure_of, passes, record_failure
 from tq_mlx.means import Means
 
 TOLERANCE = 1.01
 """Largest squared error of a trial, in units of the reference's: a wrong index costs many times that."""
 
 TOKENS, BLOCK, GONE = 40, 16, 5
-
-passed: set[Encoder] = set()
 
 
 def encode_fused(codec: Codec[Any], x: mx.array, less: Means | None = None) -> ScalarCode | None:
@@ -38,7 +36,7 @@ def encode_fused(codec: Codec[Any], x: mx.array, less: Means | None = None) -> S
         return None
     run = run_on(language)
     try:
-        if not passes_trial(encoder, run):
+        if not passes(encoder, lambda: fault_of(encoder, run)):
             return None
         code, peaks = encode(encoder, x, less, run)
         return code if codable(peaks).all().item() else None
@@ -52,15 +50,14 @@ def codable(peaks: mx.array) -> mx.array:
     return peaks <= LARGEST  # NaN compares false
 
 
-def passes_trial(encoder: Encoder, run: Run) -> bool:
-    """Return whether the kernel codes as well as the reference; a failure is recorded. Both are remembered."""
-    if encoder not in passed:
-        error = trial_error(encoder, run)
-        if error > TOLERANCE:
-            record_failure(encoder, f"in its trial its error was {error:.3g} of the reference's")
-            return False
-        passed.add(encoder)
-    return True
+def fault_of(encoder: Encoder, run: Run) -> str | None:
+    """Return by how much the kernel codes worse than the reference, or None.
+
+    Raises:
+        Exception: whatever MLX or its compiler raises.
+    """
+    error = trial_error(encoder, run)
+    return None if error <= TOLERANCE else f"in its trial its error was {error:.3g} of the reference's"
 
 
 def trial_error(encoder: Encoder, run: Run) -> float:

@@ -41,26 +41,34 @@ def fused_attention(
         lengths: of each row where they differ; none exceeds what the views say.
         tuning: how the work is cut.
     """
-    centre, shape = keys.centre, keys.shape
+    centre, (batch, kv_heads, _, head_dim) = keys.centre, keys.shape
     if lengths is None:
-        sink, tail = (0 if side is None else side.shape[2] for side in (keys.sink, keys.tail))
-        lengths = ((sink, keys.packed, tail, centre.gone if centre else 0),) * shape[0]
+        lengths = ((tokens_of(keys.sink), keys.packed, tokens_of(keys.tail), centre.gone if centre else 0),) * batch
     seed = keys.codec.rotation.seed
-    work = work_for(variant, queries.shape, shape[1], seed, lengths, scale, causal, tuning)
-    absent = nothing(queries.dtype)
+    work = work_for(variant, queries.shape, kv_heads, seed, lengths, scale, causal, tuning)
     inputs = [
         queries,
-        centre.mean if centre else no_mean(shape[0], shape[1], shape[3]),
+        centre.mean if centre else no_mean(batch, kv_heads, head_dim),
         *arrays_of(keys.code),
         *arrays_of(values.code),
         *arrays_of(centre.deviations if centre else None),
-        *(absent if side is None else side for side in (keys.sink, values.sink, keys.tail, values.tail)),
+        *dense_arrays(keys.sink, values.sink, variant.dtype),
+        *dense_arrays(keys.tail, values.tail, variant.dtype),
         work.numbers,
     ]
     if work.reduce is None:
         return run(work.attend, [*inputs, ticket(work.tickets)])[1]
     (partials,) = run(work.attend, inputs)
     return run(work.reduce, [partials, work.numbers])[0]
+
+
+def tokens_of(side: mx.array | None) -> int:
+    return 0 if side is None else side.shape[2]
+
+
+def dense_arrays(keys: mx.array | None, values: mx.array | None, dtype: mx.Dtype) -> tuple[mx.array, mx.array]:
+    """Return both, or stand-ins that are never read."""
+    return (nothing(dtype), nothing(dtype)) if keys is None or values is None else (keys, values)
 
 
 def arrays_of(code: Code | None) -> tuple[mx.array, mx.array]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from tq_mlx.kernels.source_text import Constants, Dialect, body, digest, header
+from tq_mlx.kernels.source_text import Constants, Dialect, body, digest, header, header_and_body
 
 LANES = 32
 
@@ -90,13 +90,14 @@ def kernel(dialect: Dialect, call: Pass) -> Any:
 def built(dialect: Dialect, entry: str, constants: Constants, simds: int, residents: int) -> Any:
     """Return MLX's kernel; it compiles on first use, once for each combination of constants."""
     make = mx.fast.cuda_kernel if dialect == "cuda" else mx.fast.metal_kernel
-    before, text = header(dialect, entry) + bounds(dialect, simds, residents), body(dialect, entry, constants)
+    limits = bounds(dialect, simds, residents)
+    before, text = header_and_body(dialect, entry, constants)
     return make(
-        name=f"turboquant_{entry}_{digest(before, text)}",
+        name=f"turboquant_{entry}_{digest(header(dialect, entry), limits, body(dialect, entry, constants))}",
         input_names=INPUTS[entry],
         output_names=OUTPUTS[entry],
         source=text,
-        header=before,
+        header=before + limits,
         ensure_row_contiguous=False,
     )
 

@@ -1,8 +1,7 @@
-"""A kernel's first use: a small history on which it must agree with plain attention over the decoded keys and values.
+"""An attention kernel's trial: a small history on which it must agree with plain attention over what is decoded.
 
-MLX compiles a kernel when its result is evaluated, too late to fall back in the midst of a model. So each variant is
-evaluated once by itself, before attention relies on it. The history's codes are random words and gains: to code real
-vectors, MLX would first have to compile everything that the reference coder consists of, on a GPU for a minute.
+The history's codes are random words and gains: to code real vectors, MLX would first have to compile everything that
+the reference coder consists of, on a GPU for a minute.
 """
 
 import math
@@ -14,7 +13,6 @@ import mlx.core as mx
 from tq_core import Codec, ScalarCode
 from tq_core.scalar import GAIN_DTYPE
 from tq_mlx.centring import Centre
-from tq_mlx.kernels.failures import failure_of, record_failure
 from tq_mlx.kernels.fused import fused_attention
 from tq_mlx.kernels.launch import Run
 from tq_mlx.kernels.variant import Variant
@@ -26,22 +24,15 @@ TOLERANCE = 0.01
 
 SINK, PACKED, TAIL = 4, 200, 37
 
-passed: set[Variant] = set()
 
-
-def passes_trial(variant: Variant, keys: Codec[Any], values: Codec[Any], run: Run, tuning: Tuning) -> bool:
-    """Return whether the kernel agrees with plain attention; a failure is recorded. Both are remembered.
+def fault_of(variant: Variant, keys: Codec[Any], values: Codec[Any], run: Run, tuning: Tuning) -> str | None:
+    """Return how the kernel disagrees with plain attention, or None.
 
     Raises:
         Exception: whatever MLX or its compiler raises.
     """
-    if variant not in passed and failure_of(variant) is None:
-        error = trial_error(variant, keys, values, run, tuning)
-        if error <= TOLERANCE:
-            passed.add(variant)
-        else:
-            record_failure(variant, f"in its trial it was off by {error:.3g} of the largest output")
-    return variant in passed
+    error = trial_error(variant, keys, values, run, tuning)
+    return None if error <= TOLERANCE else f"in its trial it was off by {error:.3g} of the largest output"
 
 
 def trial_error(variant: Variant, keys: Codec[Any], values: Codec[Any], run: Run, tuning: Tuning) -> float:

@@ -275,9 +275,9 @@ INLINE void attend_split(
     const int at = split.first_query + (row < split.queries ? row : 0);
     const DEVICE T* query = queries + (at / split.group_length) * head_stride + (at % split.group_length) * token_stride;
     const Floats<V::LANE_DIM> x = load_query<V::LANE_DIM>(query, row < split.queries, factors[0], lane);
-    keep_rotated(x, signed_by, row, scratch, lane);
     attend_dense_row<V>(
         split, sink, tail, x, signed_by, mean_part, row, scratch.stats + SIMDS * QUERIES * 2, scratch, lane);
+    keep_rotated(x, signed_by, row, scratch, lane);
   }
   BARRIER();
   const float unit = unit_of(scratch.peaks);

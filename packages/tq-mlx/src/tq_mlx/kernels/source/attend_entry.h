@@ -70,9 +70,8 @@ const tq::Dense<T> tail = {
     tail_values + row * tail_values_strides[0] + head * tail_values_strides[1],
     int(tail_keys_strides[2]), int(tail_values_strides[2]), tail_tokens};
 const tq::Tables tables = {
-    {centroids, centroids + (1 << KEY_BITS), key_pairs},
-    {value_centroids, value_centroids + (1 << VALUE_BITS), SAME_PAIRS ? key_pairs : value_pairs},
-    index % COPIES};
+    {centroids, centroids + (1 << KEY_BITS), key_pairs + index % COPIES},
+    {value_centroids, value_centroids + (1 << VALUE_BITS), (SAME_PAIRS ? key_pairs : value_pairs) + index % COPIES}};
 const tq::Scratch scratch = {dense, rotated, shifts, stats, peaks, offsets};
 const long part = ((long(row) * heads + head) * tiles + tile) * splits + split_at;
 tq::attend_split<Chosen, SIMDS, SHIFTED, T>(

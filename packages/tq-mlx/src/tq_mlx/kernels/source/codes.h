@@ -54,7 +54,7 @@ enum { GRID, PAIRS, TABLE };
 struct Table {
   SHARED const half_bits* halves;
   SHARED const half_bits* rest;
-  SHARED const word* pairs;
+  SHARED const word* pairs;  // this lane's copy: every COPIES-th word
 };
 
 /// Codes of a run, cut into windows: as many as leave room for two halves of whole codes in a word.
@@ -102,22 +102,23 @@ INLINE word values_at(word codes, int shift, SHARED const half_bits* table) {
   return fused_multiply_add(magic, same_halves(1 / unit), same_halves(-(1024 / unit + (1 << (BITS - 1)))));
 }
 
-/// The values of codes 2 · pair and 2 · pair + 1 of a run, from a table of pairs, of which this lane reads copy `copy`.
+/// The values of codes 2 · pair and 2 · pair + 1 of a run, from this lane's copy of the table of pairs.
 template <int BITS, int COPIES, int N>
-INLINE word pair_at(THREAD const Words<N>& run, int pair, SHARED const word* pairs, int copy) {
+INLINE word pair_at(THREAD const Words<N>& run, int pair, SHARED const word* pairs) {
   const int bit = 2 * BITS * pair, i = bit / 32, shift = bit % 32;
+  if (BITS == 4) return shared_word(pairs, byte_of(run.x[i], shift / 8) * COPIES);
   const word codes = shift + 2 * BITS <= 32 ? run.x[i] >> shift : funnel(run.x[i], run.x[i + 1 < N ? i + 1 : i], shift);
-  const word mask = ((1u << (2 * BITS)) - 1) * COPIES;
-  return pairs[masked_or(codes * COPIES, mask, word(copy))];
+  return shared_word(pairs, (codes & ((1u << (2 * BITS)) - 1)) * COPIES);
 }
 
 /// Fill a table of pairs.
 template <int BITS, int COPIES>
 INLINE void fill_pairs(const DEVICE half_bits* centroids, SHARED word* pairs, int index, int threads) {
   const int codes = 1 << BITS;
-  for (int i = index; i < codes * codes * COPIES; i += threads) {
-    const int both = i / COPIES;
-    pairs[i] = word(centroids[both % codes]) | word(centroids[both / codes]) << 16;
+  for (int both = index; both < codes * codes; both += threads) {
+    const word pair = word(centroids[both % codes]) | word(centroids[both / codes]) << 16;
+    // Neighbours begin at different copies, or they would write to one bank at a time.
+    UNROLL for (int i = 0; i < COPIES; i++) pairs[both * COPIES + (both + i) % COPIES] = pair;
   }
 }
 
@@ -133,8 +134,8 @@ INLINE int key_order(int pair, int member) {
 }
 
 template <int BITS, int CODES, int FORM, int COPIES, int N>
-INLINE word key_pair(THREAD const Words<N>& run, int pair, Table table, int copy) {
-  if (FORM == PAIRS) return pair_at<BITS, COPIES>(run, pair, table.pairs, copy);
+INLINE word key_pair(THREAD const Words<N>& run, int pair, Table table) {
+  if (FORM == PAIRS) return pair_at<BITS, COPIES>(run, pair, table.pairs);
   const int most = Window<BITS, CODES>::most;
   return values_at<BITS, FORM>(window_of<BITS, CODES>(run, pair / most), pair % most * BITS, table.halves);
 }
@@ -143,10 +144,10 @@ INLINE word key_pair(THREAD const Words<N>& run, int pair, Table table, int copy
 
 template <int BITS, int CODES, int FORM, int COPIES, int N>
 INLINE word value_pair(
-    THREAD const Words<N>& first, THREAD const Words<N>& second, int code, Table table, int copy) {
+    THREAD const Words<N>& first, THREAD const Words<N>& second, int code, Table table) {
   if (FORM == PAIRS) {
-    const word a = pair_at<BITS, COPIES>(first, code / 2, table.pairs, copy);
-    const word b = pair_at<BITS, COPIES>(second, code / 2, table.pairs, copy);
+    const word a = pair_at<BITS, COPIES>(first, code / 2, table.pairs);
+    const word b = pair_at<BITS, COPIES>(second, code / 2, table.pairs);
     return code % 2 ? join_high(a, b) : join_low(a, b);
   }
   const int window = Window<BITS, CODES>::of(code), place = code % (2 * Window<BITS, CODES>::most);

@@ -70,6 +70,9 @@ __device__ __forceinline__ word masked_or(word x, word mask, word extra) {
 __device__ __forceinline__ word join_low(word low, word high) { return __byte_perm(low, high, 0x5410); }
 __device__ __forceinline__ word join_high(word low, word high) { return __byte_perm(low, high, 0x7632); }
 
+/// Byte `index` of a word.
+__device__ __forceinline__ word byte_of(word x, int index) { return __byte_perm(x, 0, 0x4440 | index); }
+
 /// The 32 bits from bit `shift` (below 32) of high:low on.
 __device__ __forceinline__ word funnel(word low, word high, int shift) { return __funnelshift_r(low, high, shift); }
 
@@ -91,6 +94,14 @@ __device__ __forceinline__ void load_4(const word* from, word* to) {
 
 __device__ __forceinline__ void load_2(const word* from, word* to) {
   asm("ld.global.nc.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(to[0]), "=r"(to[1]) : "l"(from));
+}
+
+/// table[index], whose address the compiler would take three instructions to find.
+__device__ __forceinline__ word shared_word(const word* table, word index) {
+  word result;
+  const word address = word(__cvta_generic_to_shared(table)) + index * word(sizeof(word));
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(result) : "r"(address));
+  return result;
 }
 
 /// Whether this threadgroup is the last of `count` at a ticket: it then sees what all of them wrote.

@@ -40,6 +40,9 @@ INLINE word as_word(float x) { return as_type<word>(x); }
 /// (x & mask) | extra
 INLINE word masked_or(word x, word mask, word extra) { return (x & mask) | extra; }
 
+/// Byte `index` of a word.
+INLINE word byte_of(word x, int index) { return (x >> (8 * index)) & 0xffu; }
+
 /// The low, or high, halves of two words side by side.
 INLINE word join_low(word low, word high) { return (low & 0xffffu) | (high << 16); }
 INLINE word join_high(word low, word high) { return (low >> 16) | (high & 0xffff0000u); }
@@ -120,6 +123,8 @@ INLINE float sum_of_rows(float x) {
   x += from_lane_xor(x, 4);
   return x + from_lane_xor(x, 16);
 }
+
+INLINE word shared_word(SHARED const word* table, word index) { return table[index]; }
 
 /// Load N consecutive elements.
 template <int N, typename T>

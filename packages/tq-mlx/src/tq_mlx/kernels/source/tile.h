@@ -38,7 +38,6 @@ struct Coded {
 /// Tables of the codebooks; unused where the codes are a uniform grid's.
 struct Tables {
   Table key, value;
-  int copy;  // of the tables of pairs, this lane's
 };
 
 /// The rotated queries over `unit` as halves, and what rounding took from them.
@@ -121,14 +120,14 @@ INLINE Tile scores_of(FetchedKeys<V> fetched, THREAD const Queries<V>& queries, 
     LeftOperand codes;
     UNROLL for (int i = 0; i < 4; i++) {
       codes.x[i] = key_pair<V::KEY_BITS, V::KEY_CODES, V::KEY_FORM, V::COPIES>(
-          run[i & 1], 2 * step + (i >> 1), tables.key, tables.copy);
+          run[i & 1], 2 * step + (i >> 1), tables.key);
     }
     accumulate(sums[step & 1], codes, queries.part[step]);
     if (V::EXACT) accumulate(sums[step & 1], codes, queries.rest[V::EXACT ? step : 0]);
     if (V::EXACT && V::KEY_FORM == TABLE) {
       UNROLL for (int i = 0; i < 4; i++) {
         codes.x[i] = key_pair<V::KEY_BITS, V::KEY_CODES, V::KEY_FORM, V::COPIES>(
-            run[i & 1], 2 * step + (i >> 1), rest_of(tables.key), tables.copy);
+            run[i & 1], 2 * step + (i >> 1), rest_of(tables.key));
       }
       accumulate(sums[step & 1], codes, queries.part[step]);
     }
@@ -211,7 +210,7 @@ INLINE void add(THREAD Sums<V>& sums, Tile scores, FetchedValues<V> fetched, Tab
     UNROLL for (int i = 0; i < 4; i++) {
       const int pair = i & 2;
       codes.x[i] = value_pair<V::VALUE_BITS, V::VALUE_CODES, V::VALUE_FORM, V::COPIES>(
-          run[pair], run[pair + 1], 2 * step + (i & 1), tables.value, tables.copy);
+          run[pair], run[pair + 1], 2 * step + (i & 1), tables.value);
     }
     accumulate(sums.values[step], codes, shares);
     if (V::EXACT) accumulate(sums.values[step], codes, rest);
@@ -219,7 +218,7 @@ INLINE void add(THREAD Sums<V>& sums, Tile scores, FetchedValues<V> fetched, Tab
       UNROLL for (int i = 0; i < 4; i++) {
         const int pair = i & 2;
         codes.x[i] = value_pair<V::VALUE_BITS, V::VALUE_CODES, V::VALUE_FORM, V::COPIES>(
-            run[pair], run[pair + 1], 2 * step + (i & 1), rest_of(tables.value), tables.copy);
+            run[pair], run[pair + 1], 2 * step + (i & 1), rest_of(tables.value));
       }
       accumulate(sums.values[step], codes, shares);
     }
