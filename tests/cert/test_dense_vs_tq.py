@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from tq_cert.cli import main
-from tq_cert.errors import MeasurementProcessError
 from tq_cert.lanes.dense_vs_tq import lane
 from tq_cert.lanes.dense_vs_tq.record import CompareReport, CompareRow
 from tq_cert.lanes.dense_vs_tq.table import cells
 from tq_cert.lanes.envelope import ModelInfo
+from tq_cert.lanes.errors import MeasurementProcessError
 from tq_cert.lanes.memory.record import MemoryRow, Peaks
 from tq_cert.lanes.timing import Timing
 

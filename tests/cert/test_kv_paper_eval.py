@@ -13,7 +13,8 @@ import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
 from tq_cert.cli import main
-from tq_cert.errors import OptionError, TextTooShortError
+from tq_cert.errors import OptionError
+from tq_cert.lanes.errors import TextTooShortError
 from tq_cert.lanes.kv_paper_eval.catalogue import CATALOGUE
 from tq_cert.lanes.kv_paper_eval.haystack import Haystack, Question, make_haystacks
 from tq_cert.lanes.kv_paper_eval.measure import probe

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from tq_cert.cli import main
-from tq_cert.errors import CodesNotReadError, MeasurementProcessError
 from tq_cert.lanes.envelope import ModelInfo
+from tq_cert.lanes.errors import CodesNotReadError, MeasurementProcessError
 from tq_cert.lanes.memory import lane
 from tq_cert.lanes.memory.record import Job, MemoryReport, MemoryRow, MemoryScope, Peaks
 from tq_cert.lanes.memory.table import cells

@@ -6,7 +6,8 @@ import mlx.core as mx
 import pytest
 from mlx_lm.models.cache import ArraysCache, KVCache, QuantizedKVCache, RotatingKVCache
 
-from tq_cert.errors import OptionError, SlidingWindowError, UnservedMethodError
+from tq_cert.errors import OptionError
+from tq_cert.lanes.errors import SlidingWindowError, UnservedMethodError
 from tq_cert.lanes.quality.caches import build_caches, check_method, dense_caches
 from tq_cert.lanes.quality.methods import MlxQuantized, TurboQuant, parse_methods
 from tq_cert.lanes.quality.settings import Scope

@@ -6,7 +6,7 @@ import mlx.core as mx
 import pytest
 from mlx_lm.models.cache import KVCache, QuantizedKVCache
 
-from tq_cert.errors import CodesNotReadError, NonFiniteDivergenceError
+from tq_cert.lanes.errors import CodesNotReadError, NonFiniteDivergenceError
 from tq_cert.lanes.quality.measure import Contender, measure_window
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache
 

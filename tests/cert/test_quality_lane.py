@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mlx_lm.models.cache import QuantizedKVCache
 
-from tq_cert.errors import UnservedMethodError
+from tq_cert.lanes.errors import UnservedMethodError
 from tq_cert.lanes.journal import Journal
 from tq_cert.lanes.provenance import collect
 from tq_cert.lanes.quality import lane

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import tq_contract
-from tq_cert.errors import FileAccessError, OptionError, UnknownMethodError
+from tq_cert.errors import FileAccessError, OptionError
+from tq_cert.lanes.errors import UnknownMethodError
 from tq_cert.lanes.quality.methods import Dense, MlxQuantized, TurboQuant, default_methods, names_of, parse_methods
 
 

@@ -7,7 +7,7 @@ from tq_cert.lanes.provenance import collect
 from tq_cert.lanes.quality.methods import parse_methods
 from tq_cert.lanes.quality.record import WindowMeasurement
 from tq_cert.lanes.quality.settings import Scope
-from tq_cert.lanes.texts import begins_with_bos, cut, read_text
+from tq_cert.lanes.texts import cut, leading_bos, read_text
 from tq_cert.progress import Silent
 
 pytestmark = pytest.mark.model
@@ -40,7 +40,7 @@ def test_bos_where_the_tokenizer_puts_it(family: str, bos: tuple[int, ...], real
     import mlx_lm.utils
 
     tokenizer = mlx_lm.utils.load_tokenizer(real_model(family))
-    assert begins_with_bos(tokenizer) == bos
+    assert leading_bos(tokenizer) == bos
     windows = cut(read_text(None), tokenizer, context=32, windows=3)
     assert windows.info.bos == bool(bos)
     assert {tokens[: len(bos)] for tokens in windows.tokens} == {bos}

@@ -10,19 +10,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tq_cert.errors import (
-    DamagedSampleModelError,
-    DigestMismatchError,
-    DownloadError,
-    MissingDependencyError,
-    SampleModelIOError,
-    TqCertError,
-    UnexpectedContentError,
-    UnsupportedDtypeError,
-)
+from tq_cert.errors import MissingDependencyError, TqCertError
 from tq_cert.progress import Silent
 from tq_cert.sample_models.build import build_recipe
 from tq_cert.sample_models.cache import cache_root, model_directory
+from tq_cert.sample_models.errors import (
+    DamagedSampleModelError,
+    DigestMismatchError,
+    DownloadError,
+    SampleModelIOError,
+    UnexpectedContentError,
+    UnsupportedDtypeError,
+)
 from tq_cert.sample_models.recipes import Recipe
 
 build_module = importlib.import_module("tq_cert.sample_models.build")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tq_cert.errors import UnexpectedContentError
+from tq_cert.sample_models.errors import UnexpectedContentError
 from tq_cert.sample_models.gguf_file import GgufFile
 from tq_cert.sample_models.gguf_weights import half_split_order, model_tensors, parameter_names
 from tq_cert.sample_models.recipes import GEMMA3, LLAMA, QWEN2

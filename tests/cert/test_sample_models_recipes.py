@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tq_cert.errors import UnknownSampleModelError
+from tq_cert.sample_models.errors import UnknownSampleModelError
 from tq_cert.sample_models.recipes import NAMES, RECIPES, recipe_for
 
 

@@ -6,8 +6,8 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from tq_cert.errors import UnsupportedDtypeError
 from tq_cert.progress import Silent
+from tq_cert.sample_models.errors import UnsupportedDtypeError
 from tq_cert.sample_models.safetensors_writer import Tensor, write_safetensors
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tq_cert.errors import UnexpectedContentError
+from tq_cert.sample_models.errors import UnexpectedContentError
 from tq_cert.sample_models.gguf_file import GgufFile
 from tq_cert.sample_models.tokenizer_files import (
     merges_from_scores,

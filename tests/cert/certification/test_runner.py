@@ -12,7 +12,8 @@ import pytest
 from fake_run import LINUX, write_results
 
 from tq_cert.certification.plan import Plan
-from tq_cert.certification.runner import RunInUseError, in_use, run_stages
+from tq_cert.certification.runner import RunInUseError, hand_over, in_use, run_stages
+from tq_cert.certification.stage_process import StageJob
 from tq_cert.certification.table import Silent
 from tq_cert.evidence import utc_now
 from tq_cert.inspection.scope import ModelSource
@@ -46,6 +47,14 @@ def test_a_stage_that_reads_no_job_is_stopped_too(tmp_path, plan):
     assert reason == "it was stopped after its limit of 0.5 seconds"
 
 
+def test_a_job_for_a_process_that_is_gone_goes_nowhere(tmp_path):
+    program = (sys.executable, "-I", "-S", "-c", "")
+    with subprocess.Popen(program, stdin=subprocess.PIPE) as process:
+        process.wait()
+        hand_over(process, StageJob("memory", (), Sizes(), str(tmp_path)))
+    assert process.returncode == 0
+
+
 def test_a_stage_that_dies_leaves_the_reason(tmp_path, plan):
     program = (sys.executable, "-I", "-S", "-c", "import sys; sys.exit('out of luck')")
     assert run_one(tmp_path, plan, program) == "its process ended with exit code 1: out of luck"
@@ -59,6 +68,16 @@ def test_a_stage_that_is_killed_says_by_what(tmp_path, plan):
 def test_a_stage_that_hands_over_nothing_failed(tmp_path, plan):
     program = (sys.executable, "-I", "-S", "-c", "")
     assert run_one(tmp_path, plan, program).startswith("its process ended with exit code 0")
+
+
+def test_a_stage_that_hands_over_what_is_no_result_failed(tmp_path, plan):
+    write = """
+import json, pathlib, sys
+job = json.loads(sys.stdin.readline())
+pathlib.Path(job["folder"], "result.json").write_text("null")
+"""
+    program = (sys.executable, "-I", "-S", "-c", write)
+    assert run_one(tmp_path, plan, program).startswith("its process left what is no result: ")
 
 
 def test_a_stage_that_is_recorded_is_not_run_again(tmp_path, plan):

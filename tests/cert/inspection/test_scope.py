@@ -6,9 +6,10 @@ import huggingface_hub
 import pytest
 
 from tq_cert.certification.refusals import REMEDIES
-from tq_cert.errors import OptionError, UnknownModelError
+from tq_cert.errors import OptionError
 from tq_cert.evidence.manifest import RefusalCode
 from tq_cert.inspection import scope
+from tq_cert.lanes.errors import UnknownModelError
 from tq_cert.progress import Silent
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -69,15 +69,20 @@ class Comparison:
 
     Attributes:
         kl: KL(dense ‖ method) at each position, in nats.
-        flips: positions at which the most likely token differs.
+        flipped: whether the most likely token differs there.
         nll: of the targets, summed, in nats.
         dense_nll: the same in the dense run.
     """
 
     kl: list[float]
-    flips: int
+    flipped: list[bool]
     nll: float
     dense_nll: float
+
+    @property
+    def flips(self) -> int:
+        """Positions at which the most likely token differs."""
+        return sum(self.flipped)
 
 
 def compare(expected: Expected, logits: mx.array) -> Comparison:
@@ -97,8 +102,8 @@ def compare(expected: Expected, logits: mx.array) -> Comparison:
     # log q(target) = log p(target) + d(target) − log Σ p eᵈ
     change = (kl + shift)[:count] - (at(logits, expected.targets) - at(expected.logits, expected.targets))
     dense_nll = sum(numbers(expected.nll))
-    flips = cast("int", (mx.argmax(logits, axis=-1) != expected.top).sum().item())
-    return Comparison(kl=numbers(kl), flips=flips, nll=dense_nll + sum(numbers(change)), dense_nll=dense_nll)
+    flipped = cast("list[bool]", (mx.argmax(logits, axis=-1) != expected.top).tolist())
+    return Comparison(kl=numbers(kl), flipped=flipped, nll=dense_nll + sum(numbers(change)), dense_nll=dense_nll)
 
 
 def divergence(p: mx.array, log_p: mx.array, c: mx.array) -> mx.array:

@@ -114,7 +114,10 @@ def run_one(directory: Path, plan: Plan, stage: str, limit: float, program: Sequ
     try:
         reason = completed(program, job, limit, log)
         if reason is None:
-            return msgspec.json.decode((scratch / RESULT).read_bytes(), type=StageResult)
+            try:
+                return msgspec.json.decode((scratch / RESULT).read_bytes(), type=StageResult)
+            except msgspec.DecodeError as error:
+                reason = f"its process left what is no result: {error}"
         return StageResult(failed(stage, reason, started, plan), {})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -129,10 +132,7 @@ def completed(program: Sequence[str], job: StageJob, limit: float, log: Path) ->
         ) as process,
     ):
         try:
-            assert process.stdin is not None  # noqa: S101 (it is a pipe)
-            with suppress(BrokenPipeError):  # it reads nothing: how it ends says why
-                process.stdin.write(msgspec.json.encode(job) + b"\n")
-                process.stdin.flush()  # and left open: its end tells the process that this one is gone
+            hand_over(process, job)
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
             stop(process)
@@ -145,6 +145,17 @@ def completed(program: Sequence[str], job: StageJob, limit: float, log: Path) ->
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     how = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
     return f"its process {how}: {lines[-1] if lines else 'it said nothing'}"
+
+
+def hand_over(process: subprocess.Popen[bytes], job: StageJob) -> None:
+    """Write the job to the process's standard input; how a process ends that reads nothing says why it does not."""
+    assert process.stdin is not None  # noqa: S101 (it is a pipe)
+    try:
+        process.stdin.write(msgspec.json.encode(job) + b"\n")
+        process.stdin.flush()  # and left open: its end tells the process that this one is gone
+    except BrokenPipeError:
+        with suppress(BrokenPipeError):  # once more, over what is still in the buffer; closed it is in any case
+            process.stdin.close()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

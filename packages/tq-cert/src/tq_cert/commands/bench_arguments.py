@@ -89,11 +89,7 @@ def add_scope(parser: argparse.ArgumentParser, *, context: int, windows: int) ->
         help="default: what the support gate admits; all: every layer, sliding windows too, past the gate, for "
         "evaluation (default: %(default)s)",
     )
-    parser.add_argument(
-        "--research",
-        action="store_true",
-        help="with --layers default: compress a model of a family that the contract lists as research-only, too",
-    )
+    add_research(parser)
 
 
 RESUMED = "write the report as JSON; an interrupted run with the same FILE goes on where it stopped"

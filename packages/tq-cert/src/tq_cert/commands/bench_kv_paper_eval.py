@@ -17,7 +17,7 @@ from tq_cert.lanes.kv_paper_eval.table import grids
 from tq_cert.lanes.lists import parse_numbers
 from tq_cert.lanes.quality.methods import default_methods, names_of, parse_methods
 from tq_cert.lanes.quality.settings import LAYERS, MODES
-from tq_cert.lanes.texts import begins_with_bos, read_text
+from tq_cert.lanes.texts import leading_bos, read_text
 from tq_cert.progress import open_progress
 
 FAST = TIERS["fast-check"]
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     provenance = runtime.provenance()
     with open_progress(quiet=arguments.json, unit="prompts") as progress, runtime.refusals():
         rows = eval_rows(loaded, text, methods, scope, provenance, journal, progress)
-    tokens, bos = sum(scope.contexts) * scope.haystacks, bool(begins_with_bos(loaded.tokenizer))
+    tokens, bos = sum(scope.contexts) * scope.haystacks, bool(leading_bos(loaded.tokenizer))
     report = report_of(
         "kv_paper_eval",
         EvalSettings(arguments.tier, scope, names_of(methods)),

@@ -10,6 +10,9 @@ END = r"$(?!\n)"
 # A path within a bundle: it leads nowhere else, is not hidden, and is the same on every system.
 PATH = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*"
 
+LARGEST = 1e18
+"""Of the numbers that a record holds, which are finite."""
+
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*" + END)]
 Sha256: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}" + END)]
@@ -20,7 +23,7 @@ Time: TypeAlias = Annotated[
 ]
 EditionName: TypeAlias = Annotated[str, Meta(pattern=r"^edition-[0-9]+" + END)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
-Number: TypeAlias = Annotated[float, Meta(ge=-1e18, le=1e18)]
+Number: TypeAlias = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 SchemaVersion: TypeAlias = Literal[1]
 
 

@@ -9,7 +9,8 @@ import msgspec
 
 import tq_contract
 from tq_cert import sample_models
-from tq_cert.errors import OptionError, UnknownModelError
+from tq_cert.errors import OptionError
+from tq_cert.lanes.errors import UnknownModelError
 from tq_cert.progress import Progress
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")

@@ -11,8 +11,8 @@ from mlx_lm.models.cache import make_prompt_cache
 
 import tq_contract
 from tq_cert import sample_models
-from tq_cert.errors import UnknownModelError
 from tq_cert.lanes.envelope import ModelInfo
+from tq_cert.lanes.errors import UnknownModelError
 from tq_cert.progress import Progress
 from tq_cert.sample_models.recipes import recipe_for
 

@@ -4,7 +4,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Literal
 
-from tq_cert.errors import MissingDependencyError, OptionError, RuntimeRefusalError
+from tq_cert.errors import MissingDependencyError, OptionError
+from tq_cert.lanes.errors import RuntimeRefusalError
 from tq_cert.lanes.provenance import Provenance, collect
 from tq_contract import UnknownNameError
 

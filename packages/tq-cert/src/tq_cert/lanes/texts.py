@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tq_cert.errors import FileAccessError, TextTooShortError
+from tq_cert.errors import FileAccessError
 from tq_cert.lanes.envelope import TextInfo
+from tq_cert.lanes.errors import TextTooShortError
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def cut(text: Text, tokenizer: Any, *, context: int, windows: int) -> Windows:
     Raises:
         TextTooShortError: the text has fewer tokens than the windows need.
     """
-    bos = begins_with_bos(tokenizer)
+    bos = leading_bos(tokenizer)
     body = context - len(bos)
     tokens: list[int] = tokenizer.encode(text.content, add_special_tokens=False, verbose=False)
     if len(tokens) < windows * body:
@@ -66,7 +67,7 @@ def cut(text: Text, tokenizer: Any, *, context: int, windows: int) -> Windows:
     return Windows(cuts, TextInfo(text.name, text.sha256, windows * context, bool(bos)))
 
 
-def begins_with_bos(tokenizer: Any) -> tuple[int, ...]:
+def leading_bos(tokenizer: Any) -> tuple[int, ...]:
     """The BOS that the tokenizer puts in front of a text, which is what the model was trained with; else nothing."""
     bos = tokenizer.bos_token_id
     return (bos,) if bos is not None and tokenizer.encode("a")[:1] == [bos] else ()

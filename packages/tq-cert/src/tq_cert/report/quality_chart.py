@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tq_cert.lanes.quality.methods import DENSE
 from tq_cert.lanes.quality.record import QualityReport, QualityRow
 from tq_cert.report.page import Chart, Curve, Point
 from tq_contract import load
@@ -12,7 +13,7 @@ KINDS = {"supported": OURS, "paper-facing": PAPER, "compatibility-only": OLD}
 
 def quality_chart(name: str, reports: Sequence[QualityReport]) -> Chart:
     """The chart of one model."""
-    rows = {row.method: row for report in reports for row in report.rows if row.kl.mean > 0 and row.method != "dense"}
+    rows = {row.method: row for report in reports for row in report.rows if row.kl.mean > 0 and row.method != DENSE}
     kinds = {f"preset:{preset.name}": KINDS[preset.classification] for preset in load().presets}
     groups: dict[str, list[QualityRow]] = {OURS: [], MLX: [], PAPER: [], OLD: []}
     for method, row in rows.items():

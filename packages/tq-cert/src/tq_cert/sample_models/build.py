@@ -4,10 +4,10 @@ from pathlib import Path
 
 import msgspec
 
-from tq_cert.errors import DamagedSampleModelError, SampleModelIOError, UnsupportedDtypeError
 from tq_cert.progress import Progress, Silent
 from tq_cert.sample_models.cache import locked, model_directory, recipe_digest, replacing
 from tq_cert.sample_models.download import fetch_gguf
+from tq_cert.sample_models.errors import DamagedSampleModelError, SampleModelIOError, UnsupportedDtypeError
 from tq_cert.sample_models.gguf_file import GgufFile
 from tq_cert.sample_models.gguf_weights import model_tensors
 from tq_cert.sample_models.manifest import (

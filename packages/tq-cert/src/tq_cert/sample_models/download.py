@@ -14,13 +14,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tq_cert.errors import (
-    DigestMismatchError,
-    DownloadError,
-    MissingDependencyError,
-    UnexpectedContentError,
-)
+from tq_cert.errors import MissingDependencyError
 from tq_cert.progress import Progress
+from tq_cert.sample_models.errors import DigestMismatchError, DownloadError, UnexpectedContentError
 from tq_cert.sample_models.recipes import IndexPackage, Recipe
 
 BLOCK = 1 << 20

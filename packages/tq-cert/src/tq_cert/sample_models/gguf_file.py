@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tq_cert.errors import MissingDependencyError, UnexpectedContentError
+from tq_cert.errors import MissingDependencyError
+from tq_cert.sample_models.errors import UnexpectedContentError
 
 if TYPE_CHECKING:
     import numpy as np

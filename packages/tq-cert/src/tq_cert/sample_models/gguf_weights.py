@@ -7,7 +7,7 @@ Llama's query and key projections from half-split to interleaved rotary pairs, a
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tq_cert.errors import UnexpectedContentError
+from tq_cert.sample_models.errors import UnexpectedContentError
 from tq_cert.sample_models.gguf_file import GgufFile
 from tq_cert.sample_models.recipes import Architecture
 from tq_cert.sample_models.safetensors_writer import Tensor

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from tq_cert.errors import UnknownSampleModelError
+from tq_cert.sample_models.errors import UnknownSampleModelError
 
 
 class IndexPackage(msgspec.Struct, frozen=True):

@@ -8,8 +8,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tq_cert.errors import UnsupportedDtypeError
 from tq_cert.progress import Progress
+from tq_cert.sample_models.errors import UnsupportedDtypeError
 from tq_cert.sample_models.record import DTYPES
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ follow from the scores of its vocabulary.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tq_cert.errors import UnexpectedContentError
+from tq_cert.sample_models.errors import UnexpectedContentError
 from tq_cert.sample_models.gguf_file import GgufFile
 from tq_cert.sample_models.recipes import Recipe
 

@@ -1,7 +1,10 @@
 """The stages of certification, one module each: what it measures, as samples and checks, never a verdict.
 
-Every module has one function, `measure(setting, recorder)`. Which stages there are, in which order and what they have
-to show, the contract says; the runner calls each in a process of its own.
+A stage's module has the stage's name and a function `measure(setting, recorder)`. Which stages there are, in which
+order and what they have to show, the contract says; the runner calls each in a process of its own.
+
+What they share: `setting` and `sizes` (what there is to measure), `recorder` (what was measured), `compressed_run` and
+`generation_smoke` (a model on compressed caches), `synthetic` (keys, values and queries drawn at random).
 """
 
 from importlib import import_module

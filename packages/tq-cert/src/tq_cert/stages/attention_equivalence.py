@@ -64,5 +64,7 @@ def mask_of(kind: str, length: int, tokens: int) -> mx.array | str | None:
             return mx.random.normal((length, tokens), key=mx.random.key(2))
         case "window":
             return mx.logical_and(ages >= 0, ages < WINDOW)
-        case _:
+        case "none":
             return None
+        case _:
+            raise ValueError(f"no mask is called {kind!r}")

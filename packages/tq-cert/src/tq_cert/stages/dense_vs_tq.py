@@ -18,7 +18,7 @@ import mlx.core as mx
 
 from tq_cert.lanes.prefill import Caches, prefilled
 from tq_cert.lanes.quality.caches import quantized
-from tq_cert.lanes.quality.methods import MlxQuantized
+from tq_cert.lanes.quality.methods import BASELINE, DENSE, MlxQuantized
 from tq_cert.lanes.quality.statistics import quantile
 from tq_cert.lanes.quality.stored_bits import used_bytes
 from tq_cert.lanes.tables import Grid, markdown, megabytes
@@ -26,8 +26,6 @@ from tq_cert.stages.compressed_run import not_read, to_compress
 from tq_cert.stages.recorder import At, Recorder
 from tq_cert.stages.setting import Setting
 
-DENSE = "dense"
-BASELINE = "mlx:kv4"
 BASELINE_METHOD = MlxQuantized(BASELINE, bits=4, group_size=64)
 PREFIXES = {DENSE: "dense_", BASELINE: "baseline_"}
 """Of the names of series that a preset's are paired with."""

@@ -7,11 +7,9 @@ import msgspec
 
 from tq_cert.lanes.memory.lane import run
 from tq_cert.lanes.memory.record import Job, MemoryRow, MemoryScope
-from tq_cert.lanes.quality.methods import parse_method
+from tq_cert.lanes.quality.methods import DENSE, parse_method
 from tq_cert.stages.recorder import At, Recorder, check
 from tq_cert.stages.setting import Setting
-
-DENSE = "dense"
 
 
 def measure(setting: Setting, recorder: Recorder) -> None:

@@ -3,8 +3,7 @@
 Of every position the record has the KL divergence from the dense run and whether the likeliest token changed.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import tq_mlx  # first: it loads OpenBLAS before MLX is imported
@@ -13,36 +12,14 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 import mlx.core as mx
 from mlx_lm.models.cache import RotatingKVCache, make_prompt_cache
 
+from tq_cert.lanes.quality import measure as lane
 from tq_cert.lanes.quality.caches import build_caches, dense_caches
 from tq_cert.lanes.quality.guards import check_codes_were_read
-from tq_cert.lanes.quality.measure import run_model
-from tq_cert.lanes.quality.methods import Method, parse_method
+from tq_cert.lanes.quality.measure import Contender
+from tq_cert.lanes.quality.methods import BASELINE, parse_method
 from tq_cert.lanes.quality.settings import Scope
 from tq_cert.stages.recorder import At, Recorder
 from tq_cert.stages.setting import Setting
-from tq_mlx.divergence import Expected, compare
-
-BASELINE = "mlx:kv4"
-DIGITS = 6
-
-
-@dataclass
-class Follower:
-    """A method that follows the dense run through a window.
-
-    Attributes:
-        method: which.
-        preset: its name in the contract; None for the baseline.
-        caches: one per layer, once built.
-        kl: at each position so far.
-        flips: whether the likeliest token differs there, 0 or 1.
-    """
-
-    method: Method
-    preset: str | None
-    caches: list[Any] = field(default_factory=list[Any])
-    kl: list[float] = field(default_factory=list[float])
-    flips: list[float] = field(default_factory=list[float])
 
 
 def measure(setting: Setting, recorder: Recorder) -> None:
@@ -67,42 +44,26 @@ def measure_window(setting: Setting, recorder: Recorder, family: str, tokens: tu
     """Feed one window, a chunk at a time, to the dense run and to everything that follows it."""
     model, chunk = setting.model(family).model, setting.sizes.chunk
     scope = Scope(context=len(tokens), windows=1, chunk=chunk, mode="stress", layers="all")
-    dense = dense_caches(model, scope)
-    followers = [Follower(parse_method(BASELINE), None)]
-    followers += [Follower(parse_method(f"preset:{name}"), name) for name in setting.stage.presets]
+    names = {None: BASELINE} | {preset: f"preset:{preset}" for preset in setting.stage.presets}
+    contenders = {
+        preset: Contender(name, partial(build_caches, parse_method(name), model, scope), compresses=True)
+        for preset, name in names.items()
+    }
+    all_of_them = tuple(contenders.values())
     with tq_mlx.hooks_installed():
-        for start in range(0, len(tokens), chunk):
-            stop = min(start + chunk, len(tokens))
-            fed = mx.array(list(tokens[start:stop]))[None]
-            expected = Expected.of(run_model(model, fed, dense), list(tokens[start + 1 : stop + 1]))
-            for follower in followers:
-                follower.caches = follower.caches or build_caches(follower.method, model, scope, dense)
-                follow(follower, expected, run_model(model, fed, follower.caches))
-    for follower in followers:
-        record(recorder, follower, At(family, context=len(tokens), prompt=prompt))
+        lane.measure_window(model, tokens, dense_caches(model, scope), all_of_them, chunk=chunk, step=lambda _: None)
+    for preset, contender in contenders.items():
+        record(recorder, preset, contender, At(family, preset, context=len(tokens), prompt=prompt))
     mx.clear_cache()
-    for follower in followers[1:]:
-        check_codes_were_read(follower.method.name, follower.caches, follower.kl)
+    for contender in all_of_them:
+        check_codes_were_read(contender.name, contender.caches, contender.kl)
 
 
-def follow(follower: Follower, expected: Expected, logits: mx.array) -> None:
-    """Compare the logits [n, V] of a chunk."""
-    follower.kl += rounded(compare(expected, logits).kl)
-    changed: list[bool] = (mx.argmax(logits, axis=-1) != expected.top).tolist()  # pyright: ignore[reportAssignmentType]
-    follower.flips += map(float, changed)
-
-
-def record(recorder: Recorder, follower: Follower, at: At) -> None:
-    """Keep what a finished window gave."""
-    if follower.preset is None:
-        recorder.add("baseline_kl", "nats", follower.kl, at)
+def record(recorder: Recorder, preset: str | None, contender: Contender, at: At) -> None:
+    """Keep what a finished window gave; of the baseline, which is no preset, its divergence alone."""
+    if preset is None:
+        recorder.add("baseline_kl", "nats", contender.kl, at)
         return
-    own = at.with_preset(follower.preset)
-    recorder.add("kl", "nats", follower.kl, own)
-    recorder.add("flips", "share", follower.flips, own)
-    recorder.add("stored_bits", "bits per value", [tq_mlx.status(follower.caches).bits_per_value or 0.0], own)
-
-
-def rounded(values: Iterable[float]) -> list[float]:
-    """To six digits: a record holds ten thousands of them."""
-    return [float(f"{value:.{DIGITS}g}") for value in values]
+    recorder.add("kl", "nats", contender.kl, at)
+    recorder.add("flips", "share", [flip for part in contender.chunks for flip in part.flipped], at)
+    recorder.add("stored_bits", "bits per value", [tq_mlx.status(contender.caches).bits_per_value or 0.0], at)

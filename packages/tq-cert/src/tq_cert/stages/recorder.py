@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from tq_cert.evidence import Case, Series
+from tq_cert.evidence.fields import LARGEST
 
 
 class CheckFailedError(Exception):
@@ -57,8 +58,15 @@ class Recorder:
         values: Iterable[float],
         at: At = NOWHERE,
     ) -> None:
-        """Keep samples of one quantity."""
+        """Keep samples of one quantity.
+
+        Raises:
+            CheckFailedError: there are none, or one that no record can hold, such as NaN.
+        """
         numbers = tuple(float(value) for value in values)
+        check(bool(numbers), f"{name} has no samples")
+        for place, number in enumerate(numbers):
+            check(abs(number) <= LARGEST, f"sample {place} of {name} is {number}")
         self.series.append(Series(name, unit, at.family, at.preset, at.context, at.prompt, at.seed, numbers))
 
     @contextmanager

@@ -14,8 +14,8 @@ from mlx_lm.models.base import (
 )
 from mlx_lm.models.cache import QuantizedKVCache
 
-from tq_cert.errors import CodesNotReadError
 from tq_cert.lanes.decode.settings import DENSE, QUANTIZED, Shape
+from tq_cert.lanes.errors import CodesNotReadError
 from tq_core import Code, Codec
 from tq_mlx import TurboQuantConfig, TurboQuantKVCache
 from tq_mlx.kernels.choose import path_for

@@ -1,10 +1,9 @@
 """A dense-vs-tq report for people."""
 
 from tq_cert.lanes.dense_vs_tq.record import CompareReport, CompareRow
+from tq_cert.lanes.quality.methods import DENSE
 from tq_cert.lanes.tables import TIMES, Grid, against, megabytes
 from tq_cert.lanes.timing import spread_of
-
-BASELINE = "dense"
 
 
 def grids(report: CompareReport) -> tuple[Grid, ...]:
@@ -27,7 +26,7 @@ def grids(report: CompareReport) -> tuple[Grid, ...]:
 
 def rows(report: CompareReport, context: int) -> tuple[tuple[str, ...], ...]:
     here = [row for row in report.rows if row.context == context]
-    dense = next((row for row in here if row.method == BASELINE), None)
+    dense = next((row for row in here if row.method == DENSE), None)
     return tuple(cells(row, dense) for row in here)
 
 

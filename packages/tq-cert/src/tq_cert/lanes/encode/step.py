@@ -8,9 +8,9 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 # isort: split
 import mlx.core as mx
 
-from tq_cert.errors import UnservedMethodError
 from tq_cert.lanes.encode.record import StepRow
 from tq_cert.lanes.encode.settings import EncodeSettings
+from tq_cert.lanes.errors import UnservedMethodError
 from tq_cert.lanes.models import LoadedModel
 from tq_cert.lanes.prefill import prefilled
 from tq_cert.lanes.turns import Job, clocked_in_turns

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tq_cert.errors import OptionError, TextTooShortError
+from tq_cert.errors import OptionError
+from tq_cert.lanes.errors import TextTooShortError
 from tq_cert.lanes.kv_paper_eval.settings import EvalScope
-from tq_cert.lanes.texts import Text, begins_with_bos
+from tq_cert.lanes.texts import Text, leading_bos
 
 PLACES = (
     *("Lisbon", "Cairo", "Oslo", "Lima", "Hanoi", "Quito", "Dublin", "Athens", "Nairobi", "Vienna"),
@@ -55,7 +56,7 @@ def make_haystacks(text: Text, tokenizer: Any, scope: EvalScope, context: int) -
         facts = [make_fact(tokenizer, place, draw) for place in draw.sample(PLACES, scope.needles)]
         passage = tuple(draw.choices(words, k=scope.passage))
         longest = max(len(passage), *(len(fact.question) + len(fact.number) for fact in facts))
-        head = (*begins_with_bos(tokenizer), *passage)
+        head = (*leading_bos(tokenizer), *passage)
         body = context - longest - len(head) - sum(len(fact.sentence) for fact in facts)
         if body < len(facts):
             problem = f"{context} tokens have no room for {scope.needles} needles and a passage of {scope.passage}"

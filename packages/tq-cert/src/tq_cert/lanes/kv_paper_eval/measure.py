@@ -8,7 +8,7 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 # isort: split
 import mlx.core as mx
 
-from tq_cert.errors import CodesNotReadError
+from tq_cert.lanes.errors import CodesNotReadError
 from tq_cert.lanes.kv_paper_eval.haystack import Haystack, Question
 from tq_cert.lanes.kv_paper_eval.record import Answer, Probe
 from tq_cert.lanes.prefill import Caches, feed

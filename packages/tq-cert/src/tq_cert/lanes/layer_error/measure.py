@@ -10,7 +10,7 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 import mlx.core as mx
 from mlx_lm.models.cache import QuantizedKVCache
 
-from tq_cert.errors import UnservedMethodError
+from tq_cert.lanes.errors import UnservedMethodError
 from tq_cert.lanes.layer_error.record import LayerError, LayerErrorRow, LayerErrorSettings
 from tq_cert.lanes.models import LoadedModel
 from tq_cert.lanes.prefill import Caches, prefilled

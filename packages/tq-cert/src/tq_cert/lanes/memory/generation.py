@@ -6,7 +6,7 @@ computed; the upgrade when it is due; greedy decoding from the last token on.
 
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,21 +62,8 @@ def generate(job: Job) -> MemoryRow:
     weights = mx.get_active_memory()
     cache: list[Any] = make_prompt_cache(model)
     prefill, upgrade, decode = Phase(), Phase(), Phase()
-    upgraded_at, fed, end = None, 0, scope.context - 1
     with tq_mlx.hooks_installed():
-        while True:
-            if job.parameters is not None and upgraded_at is None:
-                with upgrade.measured():
-                    done = compress(job, cache, model, min(scope.start, end))
-                upgraded_at = fed if done else None
-            if fed == end:
-                break
-            with prefill.measured():
-                chunk = tokens[fed : min(fed + scope.chunk, end)]
-                model(mx.array(chunk)[None], cache=cache)
-                mx.eval([layer.state for layer in cache])
-            mx.clear_cache()
-            fed += len(chunk)
+        upgraded_at = fill(job, model, cache, tokens, prefill, upgrade)
         with decode.measured():
             step_seconds = steps(model, cache, tokens[-1], scope.steps)
     status = tq_mlx.status(cache)
@@ -94,6 +81,24 @@ def generate(job: Job) -> MemoryRow:
         seconds=(prefill.seconds, upgrade.seconds, decode.seconds),
         step_seconds=step_seconds,
     )
+
+
+def fill(job: Job, model: Any, cache: list[Any], tokens: Sequence[int], prefill: Phase, upgrade: Phase) -> int | None:
+    """Feed all tokens but the last, and compress the cache when that is due; return how many it held then."""
+    upgraded_at, fed, end = None, 0, len(tokens) - 1
+    while True:
+        if job.parameters is not None and upgraded_at is None:
+            with upgrade.measured():
+                done = compress(job, cache, model, min(job.scope.start, end))
+            upgraded_at = fed if done else None
+        if fed == end:
+            return upgraded_at
+        with prefill.measured():
+            chunk = tokens[fed : min(fed + job.scope.chunk, end)]
+            model(mx.array(chunk)[None], cache=cache)
+            mx.eval([layer.state for layer in cache])
+        mx.clear_cache()
+        fed += len(chunk)
 
 
 def compress(job: Job, cache: list[Any], model: Any, start: int) -> bool:

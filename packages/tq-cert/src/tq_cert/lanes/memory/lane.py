@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tq_cert.errors import EXIT_REFUSED, CodesNotReadError, MeasurementProcessError, UnservedMethodError
+from tq_cert.errors import EXIT_REFUSED
+from tq_cert.lanes.errors import CodesNotReadError, MeasurementProcessError, UnservedMethodError
 from tq_cert.lanes.memory.record import Job, MemoryRow
 from tq_cert.lanes.tables import megabytes
 from tq_cert.progress import Progress

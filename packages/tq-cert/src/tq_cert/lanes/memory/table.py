@@ -1,15 +1,14 @@
 """A memory report for people."""
 
 from tq_cert.lanes.memory.record import MemoryReport, MemoryRow
+from tq_cert.lanes.quality.methods import DENSE
 from tq_cert.lanes.tables import TIMES, Grid, against, megabytes
-
-BASELINE = "dense"
 
 
 def grids(report: MemoryReport) -> tuple[Grid, ...]:
     """One table: peaks by phase, and the cache at the end, absolute and against the dense run."""
     scope, model = report.settings.scope, report.rows[0].model
-    dense = next((row for row in report.rows if row.method == BASELINE), None)
+    dense = next((row for row in report.rows if row.method == DENSE), None)
     return (
         Grid(
             title=f"{model.name} in {model.dtype}, {scope.context} tokens of prompt, {scope.steps} decoded, "

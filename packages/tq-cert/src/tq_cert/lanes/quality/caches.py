@@ -9,7 +9,8 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 # isort: split
 from mlx_lm.models.cache import KVCache, RotatingKVCache, make_prompt_cache
 
-from tq_cert.errors import OptionError, SlidingWindowError, UnknownMethodError, UnservedMethodError
+from tq_cert.errors import OptionError
+from tq_cert.lanes.errors import SlidingWindowError, UnknownMethodError, UnservedMethodError
 from tq_cert.lanes.prefill import Caches
 from tq_cert.lanes.quality.methods import Dense, Method, MlxQuantized, TurboQuant
 from tq_cert.lanes.quality.settings import Scope
@@ -72,9 +73,11 @@ def dense_caches(model: Any, scope: Scope) -> Caches:
 
 def quantized(cache: Any, method: MlxQuantized) -> Any:
     """What mlx-lm makes of a dense cache: its quantized form, or the cache itself where it has none."""
+    if not hasattr(cache, "to_quantized"):
+        return cache
     try:
         return cache.to_quantized(group_size=method.group_size, bits=method.bits)
-    except (AttributeError, NotImplementedError):
+    except NotImplementedError:
         return cache
 
 

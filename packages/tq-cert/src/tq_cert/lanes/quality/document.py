@@ -13,9 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from tq_cert.errors import UnexpectedContentError
+from tq_cert.errors import OptionError
+from tq_cert.lanes.quality.methods import BASELINE
 from tq_cert.lanes.quality.record import QualityReport, QualityRow
-from tq_cert.lanes.quality.table import BASELINE, heading, number
+from tq_cert.lanes.quality.table import heading, number
 from tq_cert.lanes.tables import TIMES, Grid, markdown
 from tq_contract import load
 
@@ -96,11 +97,12 @@ def beaten_by(row: QualityRow, rows: Sequence[Source]) -> str:
 
 
 def check_alike(reports: Sequence[QualityReport]) -> None:
-    """Raise UnexpectedContentError if reports of one model differ in weights, text or scope."""
+    """Raise OptionError if reports of one model differ in weights, text or scope."""
     first = reports[0]
     for report in reports[1:]:
         if (report.model, report.text, report.settings.scope) != (first.model, first.text, first.settings.scope):
-            raise UnexpectedContentError(first.model_name, "reports of this model differ in weights, text or scope")
+            problem = f"reports of {first.model_name} differ in weights, text or scope"
+            raise OptionError("folder", problem, "measure all methods of a model on one text, in one scope")
 
 
 def read(folder: Path) -> Iterator[QualityReport]:

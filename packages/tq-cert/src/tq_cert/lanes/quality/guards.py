@@ -9,7 +9,7 @@ import tq_mlx  # first: it loads OpenBLAS before MLX is imported
 # isort: split
 from mlx_lm.models.cache import QuantizedKVCache
 
-from tq_cert.errors import CodesNotReadError, NonFiniteDivergenceError
+from tq_cert.lanes.errors import CodesNotReadError, NonFiniteDivergenceError
 from tq_mlx.compressed import CompressedCache
 
 

@@ -46,14 +46,18 @@ class Contender:
         check_finite(self.name, comparison.kl, sum(len(chunk.kl) for chunk in self.chunks))
         self.chunks.append(comparison)
 
+    @property
+    def kl(self) -> tuple[float, ...]:
+        """At each position so far, rounded before anything is computed from it: a report's readers compute the same."""
+        return tuple(float(f"{value:.{DIGITS}g}") for chunk in self.chunks for value in chunk.kl)
+
     def measurement(self, window: int) -> WindowMeasurement:
         """The finished window's record.
 
         Raises:
             CodesNotReadError: the method compresses, and its codes were not read.
         """
-        # Rounded before anything is computed from them, so that a report's readers can compute the same.
-        kl = tuple(float(f"{value:.{DIGITS}g}") for chunk in self.chunks for value in chunk.kl)
+        kl = self.kl
         if self.compresses:
             check_codes_were_read(self.name, self.caches, kl)
         edges = bucket_edges(len(kl))

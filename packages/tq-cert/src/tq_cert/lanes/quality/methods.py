@@ -10,18 +10,23 @@ from typing import Any
 import msgspec
 
 import tq_contract
-from tq_cert.errors import FileAccessError, OptionError, UnknownMethodError
+from tq_cert.errors import FileAccessError, OptionError
+from tq_cert.lanes.errors import UnknownMethodError
 
 MLX_BITS = (2, 3, 4, 5, 6, 8)
 MLX_GROUPS = (32, 64, 128)
 DEFAULT_GROUP = 64
+
+DENSE = "dense"
+BASELINE = "mlx:kv4"
+"""What ours are held against: mlx-lm's own cache of 4 bits."""
 
 
 @dataclass(frozen=True)
 class Dense:
     """mlx-lm's own cache: the dense run a second time, which must agree with the first."""
 
-    name: str = "dense"
+    name: str = DENSE
 
     @property
     def parameters(self) -> dict[str, Any] | None:
@@ -90,7 +95,7 @@ def parse_method(name: str) -> Method:
 def default_methods() -> str:
     """The dense run, mlx-lm's own two and every preset of the contract."""
     presets = [f"preset:{preset.name}" for preset in tq_contract.load().presets]
-    return ",".join(["dense", "mlx:kv8", "mlx:kv4", *presets])
+    return ",".join([DENSE, "mlx:kv8", BASELINE, *presets])
 
 
 def mlx_quantized(name: str, rest: str) -> MlxQuantized:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tq_cert.lanes.envelope import Envelope
+from tq_cert.lanes.quality.methods import BASELINE
 from tq_cert.lanes.quality.record import QualityReport, QualityRow
 from tq_cert.lanes.tables import TIMES, Grid
-
-BASELINE = "mlx:kv4"
 
 
 @dataclass(frozen=True)
