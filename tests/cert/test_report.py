@@ -3,6 +3,7 @@
 import contextlib
 import html as entities
 import io
+import itertools
 import json
 import os
 import re
@@ -25,7 +26,7 @@ from tq_cert.lanes.quality.record import QualityReport
 from tq_cert.lanes.tables import Grid
 from tq_cert.lanes.timing import Timing
 from tq_cert.report.bundle_charts import chart_sections
-from tq_cert.report.draw import own_ids, svg
+from tq_cert.report.draw import LINE, free_place, own_ids, svg
 from tq_cert.report.from_reports import page_of_reports
 from tq_cert.report.html import html, numeric_columns
 from tq_cert.report.page import Chart, Curve, Page, Point, Section
@@ -296,3 +297,21 @@ def test_a_browser_lays_every_chart_out(source, charts, width, page: Path, bundl
     assert found["drawn"] > 10 * charts
     assert found["page"] <= found["window"]  # wide tables scroll by themselves
     assert found["rows"] > 10
+
+
+def test_names_of_points_that_lie_on_one_another_do_not():
+    point = (97.0, 103.0, 97.0, 103.0)
+    taken = [point]
+    for _ in range(8):
+        away, left, _ = free_place(100.0, 100.0, 50.0, (0.0, 300.0), taken)
+        assert away < 40
+        assert 0 < left < 250
+    assert len(taken) == 9
+    for one, other in itertools.combinations(taken, 2):
+        apart = one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
+        assert apart
+    assert {round(top - bottom, 6) for _, _, bottom, top in taken[1:]} == {LINE}
+
+
+def test_a_name_goes_left_where_there_is_no_room_right():
+    assert free_place(290.0, 100.0, 50.0, (0.0, 300.0), [])[1] < 240

@@ -1,5 +1,6 @@
 """A chart as SVG: the same chart gives the same bytes."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
@@ -16,8 +17,12 @@ SETTINGS = {"svg.hashsalt": "turboquant", "svg.fonttype": "none", "font.family":
 HEADROOM = 1.15
 """Where a scale from zero ends, in units of the highest point."""
 
-LETTER, LINE, GAP = 4.6, 8.5, 6.0
-"""Width of a letter of a point's name, height of its line, and its distance from the point, in SVG's own pixels."""
+LETTER, LINE, GAP, DOT = 4.6, 8.5, 6.0, 3.5
+"""Width of a letter of a point's name, height of its line, distance from the point, and half a point's size, in SVG's
+own pixels."""
+
+NEAR, REACH = 4, 60
+"""From where on a line leads from a point to its name, and how far up or down that goes, in the same pixels."""
 
 
 def drawing_library() -> Any:
@@ -83,23 +88,25 @@ def plot_curve(axes: Any, curve: Curve, colour: str, marker: str) -> None:
             axes.plot([point.x, point.x], [point.low, point.high], color=colour, linewidth=3, alpha=0.3)
 
 
+Box = tuple[float, float, float, float]
+"""Left, right, bottom and top, in pixels."""
+
+
 def write_names(axes: Any, chart: Chart) -> None:
-    """Write the points' names beside them, from the top down, each below those that are in its way."""
-    right = axes.transAxes.transform((1, 1))[0]
-    taken: list[tuple[float, float, float]] = []
-    named: list[tuple[float, float, Point, str]] = [
-        (*axes.transData.transform((point.x, point.y)), point, COLOURS[index % len(COLOURS)])
-        for index, curve in enumerate(chart.curves)
-        for point in curve.points
-        if point.name
-    ]
+    """Write the points' names beside them, from the top down, where neither names nor points are in their way."""
+    (begin, _), (end, _) = axes.transAxes.transform([(0, 0), (1, 1)])
+    named: list[tuple[float, float, Point, str]] = []
+    taken: list[Box] = []
+    for index, curve in enumerate(chart.curves):
+        for point in curve.points:
+            (x, y), (_, low), (_, high) = axes.transData.transform(
+                [(point.x, height) for height in (point.y, point.low or point.y, point.high or point.y)]
+            )
+            taken += [(x - DOT, x + DOT, y - DOT, y + DOT), (x - 1, x + 1, low, high)]
+            if point.name:
+                named.append((x, y, point, COLOURS[index % len(COLOURS)]))
     for x, y, point, colour in sorted(named, key=lambda one: (-one[1], one[0], one[2].name)):
-        width = LETTER * len(point.name)
-        left = x + GAP if x + GAP + width < right else x - GAP - width
-        height = y
-        while any(left < end and start < left + width and abs(height - other) < LINE for start, end, other in taken):
-            height -= 1
-        taken.append((left, left + width, height))
+        away, left, height = free_place(x, y, LETTER * len(point.name), (begin, end), taken)
         axes.annotate(
             point.name,
             (point.x, point.y),
@@ -108,7 +115,27 @@ def write_names(axes: Any, chart: Chart) -> None:
             va="center",
             fontsize=7,
             color=colour,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4} if away > NEAR else None,
         )
+
+
+def free_place(
+    x: float, y: float, width: float, between: tuple[float, float], taken: list[Box]
+) -> tuple[float, float, float]:
+    """The nearest free place for a name of that width: how far off it is, its left end, its height. It is then taken.
+
+    Best is a place to the right of the point, then to its left, above and below.
+    """
+    places = [(lift, x + GAP, y + lift) for lift in range(-REACH, REACH + 1)]
+    places += [(lift, x - GAP - width, y + lift) for lift in range(-REACH, REACH + 1)]
+    places += [(lift, x - width / 2, y + lift + math.copysign(LINE, lift)) for lift in range(-REACH, REACH + 1)]
+    for lift, left, height in sorted(places, key=lambda place: abs(place[0])):
+        box = (left, left + width, height - LINE / 2, height + LINE / 2)
+        inside = between[0] < box[0] and box[1] < between[1]
+        if inside and not any(box[0] < b[1] and b[0] < box[1] and box[2] < b[3] and b[2] < box[3] for b in taken):
+            taken.append(box)
+            return abs(lift), left, height
+    return 0, x + GAP, y
 
 
 def written(figure: Any) -> str:
