@@ -100,18 +100,24 @@ def generate_step(
         )
     )
 
+    upgrade_if_due()
+    steps = partial(original, prompt, model, *args, prompt_cache=cache, **kwargs)
+    return typed_bypass(interrupted(steps, upgrade_if_due, prompt_progress_callback))
+
+
+def interrupted(
+    steps: Callable[..., Steps], upgrade_if_due: Callable[[], None], report: Callable[[int, int], None] | None
+) -> Steps:
+    """Yield the steps; try the upgrade after each, and after each chunk of the prompt, before it is reported."""
+
     def on_progress(done: int, total: int) -> None:
         upgrade_if_due()
-        if prompt_progress_callback is not None:
-            prompt_progress_callback(done, total)
+        if report is not None:
+            report(done, total)
 
-    def steps() -> Steps:
-        for step in original(prompt, model, *args, prompt_cache=cache, prompt_progress_callback=on_progress, **kwargs):
-            upgrade_if_due()
-            yield step
-
-    upgrade_if_due()
-    return typed_bypass(steps())
+    for step in steps(prompt_progress_callback=on_progress):
+        upgrade_if_due()
+        yield step
 
 
 def until_done(upgrade: Callable[[], list[UpgradeEvent]]) -> Callable[[], None]:

@@ -70,10 +70,10 @@ def run_stage(job: StageJob) -> StageResult:
     started, recorder = utc_now(), Recorder()
     environment, status, reason, needs = "0" * 64, "measured", None, None
     try:
-        from tq_cert.inspection.environment import survey  # loads MLX
+        from tq_cert.inspection.environment import find_environment  # loads MLX
         from tq_cert.stages.setting import Setting
 
-        environment = digest_of(survey())
+        environment = digest_of(find_environment())
         stage = next(one for one in tq_contract.load().certification.stages if one.name == job.stage)
         sources = {source.family: source for source in job.sources}
         function_of(job.stage)(Setting(stage, sources, job.sizes, Path(job.folder)), recorder)

@@ -16,7 +16,7 @@ from tq_cert.lanes.provenance import sources_digest, system, version_of
 from tq_contract.preflight import overriding
 
 
-def survey() -> Environment:
+def find_environment() -> Environment:
     """Look at the machine and at what is installed."""
     device = str(mx.device_info().get("device_name", "unknown"))
     checkout = find_checkout()

@@ -51,9 +51,9 @@ def survey(sources: tuple[ModelSource, ...]) -> Survey:
 
 def looked_at(sources: tuple[ModelSource, ...]) -> Survey:
     """Look at the machine and load every model once; imports MLX."""
-    from tq_cert.inspection import environment
+    from tq_cert.inspection.environment import find_environment
 
-    return Survey(environment.survey(), tuple(described(source) for source in sources))
+    return Survey(find_environment(), tuple(described(source) for source in sources))
 
 
 def described(source: ModelSource) -> Model:

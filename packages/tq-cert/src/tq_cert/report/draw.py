@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from tq_cert.errors import MissingDependencyError
+from tq_cert.lanes.plots import figure_class
 from tq_cert.report.page import Chart, Curve, Point
 
 COLOURS = ("#0b5fa5", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be123c", "#0f766e", "#52525b", "#4338ca", "#65a30d")
@@ -25,25 +25,17 @@ NEAR, REACH = 4, 60
 """From where on a line leads from a point to its name, and how far up or down that goes, in the same pixels."""
 
 
-def drawing_library() -> Any:
-    """Matplotlib, without a display.
+def draw(charts: Sequence[Chart], size: tuple[float, float], settings: Mapping[str, str] = SETTINGS) -> str:
+    """The charts side by side as one SVG element, with one scale of y.
 
     Raises:
-        MissingDependencyError: it is not installed.
+        MissingDependencyError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "draw charts", "plots") from error
-    return matplotlib, Figure
+    new_figure = figure_class()
+    from matplotlib import rc_context
 
-
-def draw(charts: Sequence[Chart], size: tuple[float, float], settings: Mapping[str, str] = SETTINGS) -> str:
-    """The charts side by side as one SVG element, with one scale of y."""
-    matplotlib, figure_class = drawing_library()
-    with matplotlib.rc_context(dict(settings)):
-        figure = figure_class(figsize=size, layout="constrained")
+    with rc_context(dict(settings)):
+        figure = new_figure(figsize=size, layout="constrained")
         row = figure.subplots(1, len(charts), sharey=True, squeeze=False)[0]
         for axes, chart in zip(row, charts, strict=True):
             plot(axes, chart)

@@ -5,7 +5,7 @@ import tq_mlx
 from tq_cert import sample_models
 from tq_cert.evidence.policy.load import CURRENT, load_edition
 from tq_cert.evidence.refusals import is_rehearsal, refusals_of
-from tq_cert.inspection.environment import survey
+from tq_cert.inspection.environment import find_environment
 from tq_cert.inspection.installation import changed_files
 from tq_cert.progress import Silent
 from tq_cert.stages.recorder import Recorder, check
@@ -38,7 +38,7 @@ def measure(setting: Setting, recorder: Recorder) -> None:
 
 def check_environment(recorder: Recorder) -> None:
     """Check what the verifier derives from the environment; what is known beforehand only names a rehearsal."""
-    refusals = refusals_of(survey(), (), (), load_edition(CURRENT))
+    refusals = refusals_of(find_environment(), (), (), load_edition(CURRENT))
     excused = BEFOREHAND if is_rehearsal(refusals) else frozenset({"missing_wheels"})
     for refusal in refusals:
         if refusal.code in excused:
