@@ -62,7 +62,8 @@ lock: $(UV)
 	@$(UV) lock --check
 
 static: $(UV)
-	@UV_PROJECT_ENVIRONMENT=$(STATIC) $(UV) sync --quiet --locked --only-group static
+	@UV_PROJECT_ENVIRONMENT=$(STATIC) $(UV) sync --quiet --locked --only-group static || { echo "Nothing is set up." \
+		"The contract by itself: pip install packages/tq-contract, then tq-contract check" >&2; exit 2; }
 
 test-static: static ## what needs no MLX: the contract's tests, the contract, the checks of this checkout
 	@$(STATIC)/bin/python -c 'from importlib.util import find_spec; assert not find_spec("mlx"), "MLX is installed"'
@@ -74,10 +75,10 @@ test-static: static ## what needs no MLX: the contract's tests, the contract, th
 test-structural: setup ## cache, segments, streaming attention, upgrade and hooks on tiny models
 	@$(RUN) pytest -q -m 'not model' tests/mlx
 
-test-smoke-llama: setup ## a Llama end to end: a tiny one, or $$TQ_TEST_LLAMA_MODEL
+test-smoke-llama: setup ## a Llama end to end: a tiny one, or $TQ_TEST_LLAMA_MODEL
 	@$(RUN) pytest -q tests/mlx/test_smoke.py -k llama
 
-test-smoke-gemma: setup ## a Gemma end to end: a tiny one, or $$TQ_TEST_GEMMA_MODEL
+test-smoke-gemma: setup ## a Gemma end to end: a tiny one, or $TQ_TEST_GEMMA_MODEL
 	@$(RUN) pytest -q tests/mlx/test_smoke.py -k gemma
 
 test-long-context: setup ## more than 4096 tokens: tiny models, or those of the two variables

@@ -44,4 +44,6 @@ def log_probabilities(logits: mx.array) -> mx.array:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

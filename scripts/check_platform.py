@@ -1,4 +1,6 @@
-"""Says what to do where MLX has no packages for the Python that runs this; `make` asks before it installs anything."""
+"""Says what to do where MLX has no packages for the Python that runs this; `make setup` asks it first."""
+
+from __future__ import annotations  # a Python older than ours gets as far as uv, which says so
 
 import platform
 import sys

@@ -80,6 +80,22 @@ def test_a_file_that_is_not_there_is_said_as_other_commands_say_it(capsys):
     assert capsys.readouterr().err == "tq-mlx: nowhere.safetensors: No such file or directory\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (["inspect", "nowhere"], 2, "FileNotFoundError"),
+        (["plan", "nowhere"], 2, "ConfigError"),
+        (["generate", "--model", "x", "--preset", "nonesuch", "--prompt", "x"], 2, "UnknownPresetError"),
+    ],
+)
+def test_with_json_an_error_is_json_too(arguments, code, error, capsys):
+    assert main([*arguments, "--json"]) == code
+    out, err = capsys.readouterr()
+    said = json.loads(out)["error"]
+    assert said["type"] == error
+    assert err == f"tq-mlx: {said['message']}\n"
+
+
 def test_an_unknown_option_is_named_beside_those_of_the_subcommand(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["generate", "--model", "x", "--prompt", "x", "--max-token", "3", "--tmperature", "1"])

@@ -82,6 +82,13 @@ def test_custom_codec():
     assert not done.stderr
 
 
+@pytest.mark.parametrize("name", ["generate.py", "prompt_file.py", "own_config.py", "server_client.py"])
+def test_without_its_arguments_a_script_says_how_it_is_called(name, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [name])
+    with pytest.raises(SystemExit, match=rf"python examples/{name} "):
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
 def test_every_script_is_listed_and_run():
     listed = set(re.findall(r"\]\((\w+\.py)\)", (EXAMPLES / "README.md").read_text(encoding="utf-8")))
     proofs = Path(__file__).read_text() + Path(__file__).with_name("test_serve.py").read_text()

@@ -13,7 +13,7 @@ import pytest
 from tq_core.availability import WHERE
 
 ROOT = Path(__file__).parents[2]
-TOOLS = ("bash", "cat", "echo", "env", "mkdir", "rm", "touch")
+TOOLS = ("bash", "cat", "echo", "env", "grep", "mkdir", "rm", "touch")
 
 
 @pytest.fixture
@@ -82,11 +82,12 @@ def test_what_setup_needs_is_said_after_uvs_own_words(machine):
 
 
 @pytest.mark.parametrize("uv", [True, False], ids=["uv", "no_uv"])
-def test_a_machine_without_packages_of_mlx_is_refused_before_anything_is_installed(machine, uv):
+def test_a_machine_without_packages_of_mlx_is_refused_with_what_works_there(machine, uv):
     if uv:
         (machine / "bin" / "uv").symlink_to(shutil.which("false"))
-    intel = python(
+    intel = python(  # for which pip finds no uv
         machine,
+        f'[ "$1" != -m ] || {{ echo "$*" | grep -qv install; exit $?; }}\n'
         f'[ "$1" = scripts/check_platform.py ] || exec {sys.executable} "$@"\n'
         f'exec {sys.executable} -c \'import platform, runpy; platform.machine = lambda: "i686"; '
         'runpy.run_path("scripts/check_platform.py", run_name="__main__")\'',
@@ -98,6 +99,12 @@ def test_a_machine_without_packages_of_mlx_is_refused_before_anything_is_install
     assert "works here: pip install packages/tq-contract packages/tq-cert" in said
     assert "Nothing is set up" not in said
     assert not (machine / ".tools").exists()
+
+
+def test_where_uv_installs_nothing_the_contract_by_itself_is_named(machine):
+    (machine / "bin" / "uv").symlink_to(shutil.which("false"))
+    said = make(machine, f"PYTHON={sys.executable}", "test-static")
+    assert "The contract by itself: pip install packages/tq-contract, then tq-contract check" in said
 
 
 CHECK = runpy.run_path(str(ROOT / "scripts/check_platform.py"))

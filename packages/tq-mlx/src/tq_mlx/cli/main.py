@@ -4,11 +4,13 @@ Exit codes: 0 good, 1 findings, 2 usage or input/output, 3 refused.
 """
 
 import argparse
+import json
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import NoReturn
 
@@ -62,16 +64,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has had enough; nothing may be left for Python to flush at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except REFUSALS as error:
-        print(f"tq-mlx: refused: {error}", file=sys.stderr)
-        return ExitCode.REFUSED
-    except (TurboQuantError, UnknownNameError) as error:
-        print(f"tq-mlx: {error}", file=sys.stderr)
-        return ExitCode.USAGE_OR_IO
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"tq-mlx: {where}{error.strerror or error}", file=sys.stderr)
-        return ExitCode.USAGE_OR_IO
+    except (TurboQuantError, UnknownNameError, OSError) as error:
+        prefix = "refused: " if isinstance(error, REFUSALS) else ""
+        print(f"tq-mlx: {prefix}{message_of(error)}", file=sys.stderr)
+        if getattr(options, "json", False):
+            print_as_json(error)
+        return ExitCode.REFUSED if prefix else ExitCode.USAGE_OR_IO
+
+
+def message_of(error: Exception) -> str:
+    """Return what an error says, the system's without their numbers."""
+    if not isinstance(error, OSError):
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+def print_as_json(error: Exception) -> None:
+    """Print the error where a program expects the result, unless that is what cannot be written to."""
+    document = {"error": {"type": type(error).__name__, "message": message_of(error)}}
+    with suppress(OSError):
+        print(json.dumps(document, indent=2, ensure_ascii=False), flush=True)
 
 
 def command() -> NoReturn:
