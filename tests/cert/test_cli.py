@@ -4,10 +4,12 @@ import inspect
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
 from tq_cert.cli import main
+from tq_cert.commands import run
 from tq_cert.commands.bench import LANES
 from tq_cert.sample_models import recipes
 
@@ -104,3 +106,20 @@ def test_a_lane_says_that_it_goes_on_where_it_stopped_if_it_keeps_a_journal(lane
     assert main(["bench", name, "--help"]) == 0
     promised = "goes on where it stopped" in " ".join(capsys.readouterr().out.split())
     assert promised == ("journal.discard()" in inspect.getsource(lane))
+
+
+def test_a_folder_of_wheels_that_is_not_there_is_named_before_anything_is_fetched(
+    monkeypatch, capsys, tmp_path
+) -> None:
+    monkeypatch.setattr(run, "sources", lambda *_: pytest.fail("it went on to the models"))
+    assert main(["run", "--wheels", str(tmp_path / "nowhere"), "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert "nowhere" in error["message"]
+    assert "no such folder" in error["message"]
+
+
+def test_help_says_what_exit_codes_mean_and_the_version_is_printed(capsys) -> None:
+    assert main(["--help"]) == 0
+    assert "Exit codes: 0 good, 1 findings, 2 wrong usage" in capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == version("tq-cert")

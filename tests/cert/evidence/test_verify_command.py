@@ -124,7 +124,7 @@ def test_terminal_sequences_in_a_bundle_are_not_printed(tmp_path, capsys):
 def test_neither_mlx_nor_a_network_is_needed(certificate):
     code = (
         "import socket, sys\n"
-        "for name in ('mlx', 'mlx_lm', 'tq_mlx', 'tq_core', 'numpy'): sys.modules[name] = None\n"
+        "for name in ('mlx', 'mlx_lm', 'tq_mlx', 'tq_core', 'numpy', 'fcntl'): sys.modules[name] = None\n"
         "def refuse(*arguments): raise AssertionError('no network')\n"
         "socket.socket.connect = refuse\n"
         "from tq_cert.cli import main\n"

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from types import FrameType
 
 from tq_cert.commands import bench, pack, report, run, sample_model, verify
@@ -48,8 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="tq-cert", description="Certification, evidence and benchmarks of TurboQuant for MLX."
+        prog="tq-cert",
+        description="Certification, evidence and benchmarks of TurboQuant for MLX.",
+        epilog="Exit codes: 0 good, 1 findings, 2 wrong usage, input or output, 3 refused.",
     )
+    parser.add_argument("--version", action="version", version=version("tq-cert"))
     subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_parser(subcommands)

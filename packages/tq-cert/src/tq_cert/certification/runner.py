@@ -1,6 +1,5 @@
 """All stages of a run, one process after the other: what is done is kept, what fails hides nothing behind it."""
 
-import fcntl
 import os
 import shutil
 import signal
@@ -87,6 +86,8 @@ def in_use(directory: Path) -> Generator[None]:
     Raises:
         RunInUseError: one does already.
     """
+    import fcntl  # Windows has none, and verifies bundles all the same
+
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / LOCK).open("w") as lock:
         try:

@@ -101,6 +101,7 @@ def parse_stages(only: list[str] | None) -> tuple[str, ...]:
 
 def plan_of(families: tuple[str, ...], arguments: argparse.Namespace) -> Plan:
     """What there is to run, on what."""
+    installed = wheels(arguments.wheels)  # first: it may be refused, and models may have to be fetched
     with open_progress(quiet=arguments.json) as progress:
         chosen = sources(families, progress)
     surveyed, checkout = survey(chosen), find_checkout()
@@ -109,7 +110,7 @@ def plan_of(families: tuple[str, ...], arguments: argparse.Namespace) -> Plan:
         contract_sha256=tq_contract.digest(),
         commit=checkout and checkout.commit,
         lock_sha256=checkout and checkout.lock_sha256,
-        wheels=wheels(arguments.wheels),
+        wheels=installed,
         families=families,
         sources=chosen,
         models=surveyed.models,

@@ -26,8 +26,10 @@ def wheels(folder: Path | None) -> tuple[Wheel, ...]:
     A wheel counts if every file that it brought is installed as it is in the wheel.
 
     Raises:
-        FileAccessError: the folder or a wheel cannot be read.
+        FileAccessError: there is no such folder, or a wheel cannot be read.
     """
+    if folder is not None and not folder.is_dir():
+        raise FileAccessError(str(folder), NotADirectoryError("no such folder"))
     found: list[Wheel] = []
     for name in OURS:
         for path in candidates(name, folder):

@@ -15,18 +15,25 @@ def require() -> None:
 
     Raises:
         MissingDependencyError: it is not installed.
-        RuntimeRefusalError: it does not work with this version of mlx-lm.
+        RuntimeRefusalError: it does not work with this version of mlx-lm, or on this operating system.
     """
     try:
         import tq_mlx  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    except ImportError as error:
-        raise MissingDependencyError(error.name or "tq_mlx", "measure on a model", "run") from error
-    except RuntimeError as error:
-        from tq_core import TurboQuantError
-
-        if isinstance(error, TurboQuantError):
+    except (ImportError, RuntimeError) as error:
+        if is_refusal(error):
             raise RuntimeRefusalError(error) from error
+        if isinstance(error, ImportError):
+            raise MissingDependencyError(error.name or "tq_mlx", "measure on a model", "run") from error
         raise
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the runtime raised it on purpose; without MLX there is no runtime."""
+    try:
+        from tq_core import TurboQuantError
+    except ImportError:
+        return False
+    return isinstance(error, TurboQuantError)
 
 
 @contextmanager
