@@ -153,7 +153,8 @@ def test_the_kernel_codes_as_the_reference(dialect, case, data):
     ]
     assert_defined(case, found, vectors)
     ours, best = (squared_errors(case, code, vectors) for code in (found, wanted))
-    assert ours.sum() <= 1.0001 * best.sum()
+    # A float32 tells two scales apart by a cosine's last bits, which at 8 bits are a share of the error.
+    assert ours.sum() <= 1.0001 * best.sum() + 5e-7 * (np.array(vectors, np.float64) ** 2).sum()
     same = (np.array(found.words) == np.array(wanted.words)).all(axis=-1)
     gains = [np.array(code.gain.view(mx.uint16)).astype(int)[..., 0] for code in (found, wanted)]
     assert (np.abs(gains[0] - gains[1])[same] <= 1).all()

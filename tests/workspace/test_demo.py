@@ -1,5 +1,6 @@
 """scripts/demo.py: what it runs, and that it ends as its commands do."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+
+
+def interruptible():
+    """Undo what a shell does for jobs in the background, which do not see Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -23,6 +29,7 @@ def demo(tmp_path):
             capture_output=True,
             text=True,
             check=False,
+            preexec_fn=interruptible,
         )
 
     return run
