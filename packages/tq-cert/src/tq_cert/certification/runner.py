@@ -17,6 +17,7 @@ from tq_cert.certification.plan import Plan
 from tq_cert.certification.stage_process import RESULT, StageJob, StageResult
 from tq_cert.errors import TqCertError
 from tq_cert.evidence import StageRecord, StageRun, append_stage, digest_of, read_stages, utc_now
+from tq_cert.process import in_words
 
 PROGRAM = (sys.executable, "-m", "tq_cert.certification.stage_process")
 LOGS = "logs"
@@ -144,8 +145,7 @@ def completed(program: Sequence[str], job: StageJob, limit: float, log: Path) ->
     if status == 0 and Path(job.folder, RESULT).exists():
         return None
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    how = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
-    return f"its process {how}: {lines[-1] if lines else 'it said nothing'}"
+    return f"its process {in_words(status)}: {lines[-1] if lines else 'it said nothing'}"
 
 
 def hand_over(process: subprocess.Popen[bytes], job: StageJob) -> None:

@@ -3,7 +3,6 @@
 Run as a module, it reads the models' sources from standard input and prints a Survey.
 """
 
-import subprocess
 import sys
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from tq_cert.errors import TqCertError
 from tq_cert.evidence import Environment, Model
 from tq_cert.inspection.scope import ModelSource, variable
+from tq_cert.process import ask, in_words
 
 PROGRAM = (sys.executable, "-m", "tq_cert.inspection.survey_process")
 
@@ -19,10 +19,9 @@ class SurveyFailedError(TqCertError):
     """The process that looks at the machine and loads the models failed."""
 
     def __init__(self, sources: tuple[ModelSource, ...], status: int, output: str) -> None:
-        how = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
         models = ", ".join(source.sample or source.directory for source in sources)
         super().__init__(
-            f"the process that loads {models} before the first stage {how}: {output or 'it said nothing'}",
+            f"the process that loads {models} before the first stage {in_words(status)}: {output or 'it said nothing'}",
             f"mend what it says; {', '.join(variable(source.family) for source in sources)} choose other models",
         )
 
@@ -40,13 +39,10 @@ def survey(sources: tuple[ModelSource, ...]) -> Survey:
     Raises:
         SurveyFailedError: a model cannot be loaded, or the process died.
     """
-    done = subprocess.run(  # noqa: S603 (our own module)
-        PROGRAM, input=msgspec.json.encode(sources), capture_output=True, check=False
-    )
-    if done.returncode:
-        output = done.stderr.decode(errors="replace").strip().split("\n")[-1]
-        raise SurveyFailedError(sources, done.returncode, output)
-    return msgspec.json.decode(done.stdout, type=Survey)
+    ended = ask(PROGRAM, sources)
+    if ended.status:
+        raise SurveyFailedError(sources, ended.status, ended.message)
+    return msgspec.json.decode(ended.answer, type=Survey)
 
 
 def looked_at(sources: tuple[ModelSource, ...]) -> Survey:

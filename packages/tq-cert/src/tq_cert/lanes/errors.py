@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tq_cert.errors import EXIT_FINDINGS, EXIT_REFUSED, TqCertError
+from tq_cert.process import in_words
 
 
 class UnknownModelError(TqCertError):
@@ -63,9 +64,8 @@ class MeasurementProcessError(TqCertError):
     """A measurement that runs in a process of its own failed there."""
 
     def __init__(self, method: str, status: int, output: str) -> None:
-        cause = f"was killed by signal {-status}" if status < 0 else f"ended with exit code {status}"
         super().__init__(
-            f"method {method!r}: its process {cause}: {output or 'no message'}",
+            f"method {method!r}: its process {in_words(status)}: {output or 'no message'}",
             "choose what the message allows; a killed process ran out of memory: use a smaller --context or --chunk",
         )
 

@@ -1,6 +1,5 @@
 """The memory lane as a whole: one process per method, one after the other."""
 
-import subprocess
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from tq_cert.errors import EXIT_REFUSED
 from tq_cert.lanes.errors import CodesNotReadError, MeasurementProcessError, UnservedMethodError
 from tq_cert.lanes.memory.record import Job, MemoryRow
 from tq_cert.lanes.tables import megabytes
+from tq_cert.process import ask
 from tq_cert.progress import Progress
 
 PROGRAM = (sys.executable, "-m", "tq_cert.lanes.memory.generation")
@@ -49,12 +49,9 @@ def run_checked(job: Job) -> MemoryRow:
 
 def run(job: Job) -> MemoryRow:
     """Run one job in a process of its own."""
-    done = subprocess.run(  # noqa: S603 (our own module)
-        PROGRAM, input=msgspec.json.encode(job), capture_output=True, check=False
-    )
-    if done.returncode:
-        message = done.stderr.decode(errors="replace").strip().split("\n")[-1]
-        if done.returncode == EXIT_REFUSED:
-            raise UnservedMethodError(job.method, message, "choose what the message allows")
-        raise MeasurementProcessError(job.method, done.returncode, message)
-    return msgspec.json.decode(done.stdout, type=MemoryRow)
+    ended = ask(PROGRAM, job)
+    if ended.status == EXIT_REFUSED:
+        raise UnservedMethodError(job.method, ended.message, "choose what the message allows")
+    if ended.status:
+        raise MeasurementProcessError(job.method, ended.status, ended.message)
+    return msgspec.json.decode(ended.answer, type=MemoryRow)
