@@ -64,14 +64,15 @@ def timed(
     model: str | None,
     *,
     quiet: bool,
+    unit: str = "turns",
 ) -> Envelope[Settings, Row]:
-    """Load the model, where there is one, time everything by ``rows_of`` and return the report."""
+    """Load the model, where there is one, time everything by ``rows_of``, in so many units, and return the report."""
     from tq_cert.lanes.models import load_model
 
     with open_progress(quiet=quiet) as progress:
         loaded = None if model is None else load_model(model, progress)
     provenance = runtime.provenance()
-    with open_progress(quiet=quiet, unit="turns") as progress, runtime.refusals():
+    with open_progress(quiet=quiet, unit=unit) as progress, runtime.refusals():
         rows = rows_of(settings, loaded, progress)
     return report_of(lane, settings, provenance, rows, model=None if loaded is None else loaded.info)
 

@@ -5,16 +5,14 @@ import argparse
 from tq_cert import sample_models
 from tq_cert.commands import Subcommands
 from tq_cert.commands.bench_arguments import add_counts, add_lists, add_output
-from tq_cert.commands.bench_run import publish
+from tq_cert.commands.bench_run import publish, timed
 from tq_cert.errors import EXIT_GOOD
 from tq_cert.lanes import runtime
-from tq_cert.lanes.envelope import report_of
 from tq_cert.lanes.forms import candidates, parse_forms
 from tq_cert.lanes.lists import parse_numbers
 from tq_cert.lanes.vector_search.record import SearchReport
 from tq_cert.lanes.vector_search.settings import SearchSettings
 from tq_cert.lanes.vector_search.table import grids
-from tq_cert.progress import open_progress
 
 DEFAULTS = SearchSettings()
 
@@ -59,22 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
     )
     settings.check()
     candidates(settings.codecs, settings.bits)
-    report = measure(settings, arguments.embedding, quiet=arguments.json)
+    runtime.require()
+    from tq_cert.lanes.vector_search.measure import search_rows
+
+    report: SearchReport = timed(
+        "vector_search", search_rows, settings, arguments.embedding, quiet=arguments.json, unit="steps"
+    )
     publish(arguments, report, grids(report))
     return EXIT_GOOD
-
-
-def measure(settings: SearchSettings, embedding_of: str | None, *, quiet: bool) -> SearchReport:
-    """Make or load the vectors, and search them."""
-    runtime.require()
-    from tq_cert.lanes.models import load_model
-    from tq_cert.lanes.vector_search.measure import search_rows
-    from tq_cert.lanes.vector_search.vectors import embedding, generated
-
-    with open_progress(quiet=quiet) as progress:
-        loaded = None if embedding_of is None else load_model(embedding_of, progress)
-    vectors = generated(settings) if loaded is None else embedding(loaded, settings)
-    provenance = runtime.provenance()
-    with open_progress(quiet=quiet, unit="steps") as progress, runtime.refusals():
-        rows = search_rows(vectors, settings, progress)
-    return report_of("vector_search", settings, provenance, rows, model=None if loaded is None else loaded.info)

@@ -10,21 +10,23 @@ import mlx.core as mx
 
 from tq_cert.lanes.codecs import codec_of
 from tq_cert.lanes.forms import Candidate, candidates
+from tq_cert.lanes.models import LoadedModel
 from tq_cert.lanes.quality.statistics import mean, mean_interval
 from tq_cert.lanes.timing import Timing
 from tq_cert.lanes.turns import Job, clocked_in_turns
 from tq_cert.lanes.vector_search.index import Index, build, nbytes, search, search_exactly
 from tq_cert.lanes.vector_search.record import Recall, SearchRow
 from tq_cert.lanes.vector_search.settings import NEAREST, SearchSettings
-from tq_cert.lanes.vector_search.vectors import Vectors
+from tq_cert.lanes.vector_search.vectors import Vectors, embedding, generated
 from tq_cert.progress import Progress
 from tq_core import Codec
 
 Places = list[list[int]]
 
 
-def search_rows(vectors: Vectors, settings: SearchSettings, progress: Progress) -> tuple[SearchRow, ...]:
-    """Exact search first, then every codec."""
+def search_rows(settings: SearchSettings, loaded: LoadedModel | None, progress: Progress) -> tuple[SearchRow, ...]:
+    """Exact search of a model's token embedding, or of generated vectors without a model; then every codec."""
+    vectors = generated(settings) if loaded is None else embedding(loaded, settings)
     truth = places(search_exactly(vectors.indexed, vectors.queries, NEAREST))
     compared: list[Candidate | None] = [None, *candidates(settings.codecs, settings.bits)]
     sizes: dict[Candidate | None, int] = {None: vectors.indexed.nbytes}
