@@ -13,10 +13,10 @@ PREFILL_TOKENS = 512
 """Of a prompt, fed at a time: between two such blocks progress is reported, and a prefill can be stopped."""
 
 
-def prefill(model: Any, tokens: Sequence[int], cache: list[Any]) -> None:
-    """Feed the prompt in chunks."""
-    for first in range(0, len(tokens), PREFILL_TOKENS):
-        model(mx.array([tokens[first : first + PREFILL_TOKENS]]), cache=cache)
+def prefill(model: Any, tokens: Sequence[int], cache: list[Any], chunk: int = PREFILL_TOKENS) -> None:
+    """Feed tokens to the model a chunk at a time, for the sake of its caches: what it predicts is not computed."""
+    for first in range(0, len(tokens), chunk):
+        model(mx.array([list(tokens[first : first + chunk])]), cache=cache)
         mx.eval([layer.state for layer in cache])
 
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from tq_cert.lanes.prefill import feed, prefilled
+from tq_cert.lanes.prefill import prefilled
 from tq_cert.stages.compressed_run import decode, not_read, to_compress, upgraded
 from tq_cert.stages.recorder import At, Recorder, check
 from tq_cert.stages.setting import Setting
 from tq_mlx import status
+from tq_mlx.teacher_forcing import prefill
 
 BLOCK_READS = 1
 """Times that the last chunk of the prompt, fed after the upgrade, has codes read."""
@@ -23,7 +24,7 @@ def measure(setting: Setting, recorder: Recorder) -> None:
         for preset in setting.stage.presets:
             with recorder.case(f"{family} goes on for {sizes.long_tokens} tokens with {preset}"):
                 caches = upgraded(dense, preset, family)
-                feed(model, caches, rest, sizes.chunk)
+                prefill(model, rest, caches, sizes.chunk)
                 at = At(family, preset, sizes.long_prompt)
                 recorder.add("context_tokens", "tokens", [caches[0].offset], at)
                 before = coded(caches)

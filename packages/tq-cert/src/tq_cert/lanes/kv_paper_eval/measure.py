@@ -11,11 +11,12 @@ import mlx.core as mx
 from tq_cert.lanes.errors import CodesNotReadError
 from tq_cert.lanes.kv_paper_eval.haystack import Haystack, Question
 from tq_cert.lanes.kv_paper_eval.record import Answer, Probe
-from tq_cert.lanes.prefill import Caches, feed
+from tq_cert.lanes.prefill import Caches
 from tq_cert.lanes.quality.caches import build_caches, dense_caches
 from tq_cert.lanes.quality.methods import Method, TurboQuant
 from tq_cert.lanes.quality.settings import Scope
 from tq_cert.lanes.quality.stored_bits import stored_bits
+from tq_mlx.teacher_forcing import prefill
 
 
 def probe(model: Any, haystack: Haystack, method: Method, scope: Scope) -> Probe:
@@ -25,9 +26,9 @@ def probe(model: Any, haystack: Haystack, method: Method, scope: Scope) -> Probe
         CodesNotReadError: attention never read the codes of a compressed cache.
     """
     seen = dense_caches(model, scope)
-    feed(model, seen, haystack.tokens[: scope.chunk], scope.chunk)
+    prefill(model, haystack.tokens[: scope.chunk], seen, scope.chunk)
     caches = build_caches(method, model, scope, seen)
-    feed(model, caches, haystack.tokens, scope.chunk)
+    prefill(model, haystack.tokens, caches, scope.chunk)
     mx.clear_cache()
     bits = stored_bits(caches)
     asked = copy.deepcopy(caches)
